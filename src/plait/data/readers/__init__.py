@@ -1,0 +1,18 @@
+"""Readers of modalities, one file each; importing this package enters them in the registry."""
+
+from plait.data.readers._base import READERS, Reader, Reading, load_reader
+from plait.data.readers.audio import AudioReader
+from plait.data.readers.image import ImageReader
+from plait.data.readers.tabular import TabularReader
+from plait.data.readers.vector import VectorReader
+
+__all__ = [
+    "READERS",
+    "AudioReader",
+    "ImageReader",
+    "Reader",
+    "Reading",
+    "TabularReader",
+    "VectorReader",
+    "load_reader",
+]

@@ -1,0 +1,76 @@
+"""Reads vectors: lists of numbers of one length."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from plait.data.readers._base import READERS, Reader, Reading
+from plait.data.schema import Column
+from plait.data.table import Table
+
+
+@READERS.register("vector")
+class VectorReader(Reader):
+    """Numbers [width], as the training rows have; a vector with NaN, infinity or another length is a bad row."""
+
+    kind: Literal["vector"] = "vector"
+    width: int
+
+    @classmethod
+    def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
+        """Take the most frequent length of the training rows."""
+        column = cells.column(columns[0].name).drop_null()
+        lengths = pc.list_value_length(column).drop_null().to_numpy()
+        return cls(width=int(np.bincount(lengths).argmax()) if len(lengths) else 1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(width,)."""
+        return (self.width,)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """32-bit floating point."""
+        return np.dtype(np.float32)
+
+    def read(self, cells: Table) -> Reading:
+        """Copy every vector; all rows at once where they have the right length."""
+        reading = self.empty(len(cells))
+        column = cells.data.column(0)
+        if not _is_numbers(column.type):
+            reading.bad = {row: f"not a list of numbers but {column.type}" for row in _filled(column)}
+            return reading
+        lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
+        reading.present = lengths > 0
+        for row in np.flatnonzero((lengths > 0) & (lengths != self.width)):
+            reading.bad[int(row)] = f"a vector of {lengths[row]} numbers; {self.width} were expected"
+        rows = np.flatnonzero(lengths == self.width)
+        if len(rows):
+            fitting = column.take(pa.array(rows)).combine_chunks()
+            numbers = pc.list_flatten(fitting).cast(pa.float64()).to_numpy(zero_copy_only=False)
+            self._fill(reading, rows, numbers.reshape(len(rows), self.width))
+        for row in reading.bad:
+            reading.present[row] = False
+        return reading
+
+    def _fill(self, reading: Reading, rows: NDArray[np.int64], numbers: NDArray[np.float64]) -> None:
+        with np.errstate(over="ignore"):
+            values = numbers.astype(np.float32)
+        fine = np.isfinite(values).all(axis=1)
+        for row in rows[~fine]:
+            reading.bad[int(row)] = "the vector holds NaN, infinite or empty numbers"
+        reading.values[rows[fine]] = values[fine]
+
+
+def _is_numbers(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(is_list and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)))
+
+
+def _filled(column: pa.ChunkedArray) -> list[int]:
+    return [int(row) for row in np.flatnonzero(column.is_valid().to_numpy())]

@@ -1,0 +1,137 @@
+"""The schema of a table: the role and kind of every column, and which inputs form which modality."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from plait.exceptions import InputError
+
+Role = Literal["input", "target", "group", "split", "ignored"]
+InputKind = Literal[
+    "image", "audio", "text", "series", "vector", "molecule", "video", "numeric", "categorical", "date"
+]
+TaskKindName = Literal["binary", "multiclass", "regression"]
+
+ROLES: tuple[str, ...] = get_args(Role)
+INPUT_KINDS: tuple[str, ...] = get_args(InputKind)
+TASK_KINDS: tuple[str, ...] = get_args(TaskKindName)
+
+TABULAR_KINDS = frozenset({"numeric", "categorical", "date"})
+"""Input kinds whose columns stand together in the one modality called `tabular`."""
+
+MEDIA_KINDS = frozenset({"image", "audio", "video"})
+"""Input kinds whose cells are files: a path, bytes, or a struct of both."""
+
+TABULAR = "tabular"
+SCHEMA_VERSION = 1
+
+
+class Column(BaseModel):
+    """One column: what it is for (`role`), what it holds (`kind`), and why plait thinks so (`reason`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    role: Role
+    kind: str | None = None
+    reason: str = ""
+
+
+class Modality(BaseModel):
+    """A group of input columns that one encoder reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: str
+    columns: tuple[str, ...]
+
+
+class Schema(BaseModel):
+    """Role and kind of every column of a table, in the table's order; JSON round trip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = SCHEMA_VERSION
+    columns: tuple[Column, ...]
+
+    def named(self, role: Role) -> tuple[Column, ...]:
+        """The columns of one role, in the table's order."""
+        return tuple(column for column in self.columns if column.role == role)
+
+    @property
+    def targets(self) -> tuple[Column, ...]:
+        """The columns to learn."""
+        return self.named("target")
+
+    @property
+    def group(self) -> str | None:
+        """The column whose values must not be torn apart by a split, if there is one."""
+        return next((column.name for column in self.named("group")), None)
+
+    @property
+    def split(self) -> str | None:
+        """The column that says which rows are for training, validation and test, if there is one."""
+        return next((column.name for column in self.named("split")), None)
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """The input columns by modality: media, vectors, series and text each alone, the rest as `tabular`."""
+        alone = [
+            Modality(name=column.name, kind=str(column.kind), columns=(column.name,))
+            for column in self.named("input")
+            if column.kind not in TABULAR_KINDS
+        ]
+        together = tuple(column.name for column in self.named("input") if column.kind in TABULAR_KINDS)
+        return (*alone, Modality(name=TABULAR, kind=TABULAR, columns=together)) if together else tuple(alone)
+
+    def kind_of(self, name: str) -> str | None:
+        """The kind of the column called `name`."""
+        return next(column.kind for column in self.columns if column.name == name)
+
+    def without(self, names: dict[str, str]) -> Schema:
+        """The same schema with some columns ignored; `names` maps each to the reason."""
+        return self.model_copy(
+            update={
+                "columns": tuple(
+                    column.model_copy(update={"role": "ignored", "reason": names[column.name]})
+                    if column.name in names
+                    else column
+                    for column in self.columns
+                )
+            }
+        )
+
+    def to_json(self) -> str:
+        """The schema as indented JSON, ready to be edited by hand."""
+        return json.dumps(self.model_dump(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Schema:
+        """Read a `schema.json`.
+
+        Raises:
+            InputError: The file is missing, is not JSON, or says something a schema cannot say.
+        """
+        try:
+            schema = cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise InputError(
+                f"The schema {path} cannot be read ({error.strerror}). `plait schema TABLE --out {path}` writes one."
+            ) from error
+        except ValidationError as error:
+            found = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+            raise InputError(
+                f"The schema {path} is not valid: {'; '.join(found[:10])}. "
+                "`plait schema TABLE --out FILE` writes a valid one to start from."
+            ) from error
+        if schema.version > SCHEMA_VERSION:
+            raise InputError(
+                f"The schema {path} has version {schema.version}; this plait reads up to {SCHEMA_VERSION}. "
+                "Use a newer plait, or write the schema again with `plait schema`."
+            )
+        return schema

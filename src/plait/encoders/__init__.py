@@ -1,0 +1,18 @@
+"""Unimodal networks, one file per family; importing this package enters them in the registry."""
+
+from plait.encoders._base import ENCODERS, Encoder, HiddenStates, default_encoder
+from plait.encoders.audio import AudioEncoder
+from plait.encoders.convolutional import LeNet, ResidualNet
+from plait.encoders.flat import TabularEncoder, VectorEncoder
+
+__all__ = [
+    "ENCODERS",
+    "AudioEncoder",
+    "Encoder",
+    "HiddenStates",
+    "LeNet",
+    "ResidualNet",
+    "TabularEncoder",
+    "VectorEncoder",
+    "default_encoder",
+]

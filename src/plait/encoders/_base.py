@@ -1,0 +1,157 @@
+"""What an encoder is: one modality in, its hidden states out, from shallow to deep."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from plait._registry import Registry
+from plait.data.readers._base import Reader
+
+NEAR_RAW = 512
+"""Layer 0 has at most this many numbers."""
+
+
+@dataclass
+class HiddenStates:
+    """What a unimodal network knows of a batch.
+
+    Legend: B rows, d_l width of layer l, T tokens, d token width.
+
+    Attributes:
+        layers: Tensors [B, d_l]. Layer 0 is the near-raw input, 1..L the pooled hidden states from shallow to deep, and
+            L+1, where the network has heads, its outputs for all tasks side by side.
+        tokens: [B, T, d], where the encoder has a sequence.
+        token_mask: [B, T] of bool, True where a token is real.
+    """
+
+    layers: tuple[Tensor, ...]
+    tokens: Tensor | None = None
+    token_mask: Tensor | None = None
+
+
+class Encoder(nn.Module, ABC):
+    """A unimodal network.
+
+    Order of calls: `build` with the fitted reader; `fit_input` once with training rows' arrays; then `forward` any
+    number of times. `forward` of a row must not depend on other rows in evaluation mode. Absent rows arrive as zeros;
+    what the encoder makes of them is never used.
+
+    Attributes:
+        kind: The modality kind it reads.
+    """
+
+    kind: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def build(cls, reader: Reader) -> Self:
+        """A fresh encoder for arrays of the reader's shape; weights from torch's global generator."""
+
+    @abstractmethod
+    def forward(self, values: Tensor) -> HiddenStates:
+        """Encode.
+
+        Args:
+            values: [B, *reader.shape], in the reader's dtype or floating point.
+
+        Returns:
+            Layers 0..L, widths as `widths` says.
+        """
+
+    @property
+    @abstractmethod
+    def widths(self) -> tuple[int, ...]:
+        """Widths of layers 0..L."""
+
+    def fit_input(self, values: NDArray[Any], seed: int = 0) -> None:
+        """Fit what normalises the input, on training rows [rows, *shape]; nothing to do by default."""
+
+    @classmethod
+    def suits(cls, reader: Reader) -> int:
+        """How well this encoder suits a reader: 0 not at all; the highest is taken by default."""
+        return 1 if reader.kind == cls.kind else 0
+
+
+ENCODERS: Registry[type[Encoder]] = Registry("encoder")
+"""Encoders by name."""
+
+
+def default_encoder(reader: Reader) -> str:
+    """Name of the encoder that suits a reader best."""
+    return max(ENCODERS, key=lambda name: (ENCODERS[name].suits(reader), name))
+
+
+def has_encoder(kind: str) -> bool:
+    """Whether any encoder reads this modality kind."""
+    return any(ENCODERS[name].kind == kind for name in ENCODERS)
+
+
+class Reduce(nn.Module):
+    """Layer 0 of flat inputs: the input itself up to 512 numbers, otherwise its leading principal components.
+
+    The components are fitted on training rows; with more inputs than rows there are as many components as rows.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = min(width, NEAR_RAW)
+        self.components: Tensor | None
+        self.register_buffer("components", torch.zeros(width, self.out) if width > NEAR_RAW else None)
+
+    def fit(self, values: Tensor) -> None:
+        """Fit on standardised training rows [rows, width]."""
+        if self.components is None:
+            return
+        right = torch.linalg.svd(values - values.mean(0), full_matrices=False).Vh.T  # [width, min(rows, width)]
+        self.components.zero_()
+        kept = min(self.out, right.shape[1])
+        self.components[:, :kept] = right[:, :kept]
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[B, width] to [B, out]."""
+        return values if self.components is None else values @ self.components
+
+
+class Mlp(nn.Module):
+    """Hidden layers of a perceptron; every one of them is a hidden state.
+
+    Args:
+        width: Input width.
+        hidden: Widths of the hidden layers.
+        dropout: Share of units dropped before every hidden layer but the first.
+    """
+
+    def __init__(self, width: int, hidden: Sequence[int], dropout: float = 0.1) -> None:
+        super().__init__()
+        sizes = [width, *hidden]
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Dropout(dropout if index else 0.0),
+                nn.Linear(sizes[index], sizes[index + 1]),
+                nn.BatchNorm1d(sizes[index + 1]),
+                nn.ReLU(),
+            )
+            for index in range(len(hidden))
+        )
+
+    def forward(self, values: Tensor) -> list[Tensor]:
+        """[B, width] to one tensor [B, hidden_l] per hidden layer."""
+        states = []
+        for layer in self.layers:
+            values = layer(values)
+            states.append(values)
+        return states
+
+
+def moments(values: NDArray[Any]) -> tuple[float, float]:
+    """Mean and standard deviation of all numbers of an array, the latter never 0."""
+    sample = np.asarray(values, dtype=np.float64)
+    return float(sample.mean()), max(float(sample.std()), 1e-6)

@@ -1,0 +1,85 @@
+"""The cached pass: hidden states of every row, computed once by a frozen network and kept as a mapped array."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from plait._version import __version__
+from plait.data.cache import ArrayCache
+from plait.data.digest import key_of
+
+Advance = Callable[[int], None]
+
+
+def weights_digest(module: nn.Module) -> str:
+    """A digest of all weights of a module, the same wherever the module lies."""
+    total = hashlib.blake2b(digest_size=20)
+    for name, tensor in module.state_dict().items():
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+@torch.inference_mode()
+def hidden_states(
+    network: nn.Module, widths: Sequence[int], values: NDArray[Any], rows: NDArray[np.int64], identity: str,
+    cache: ArrayCache, *, batch_size: int = 256, device: str = "cpu", advance: Advance | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Hidden states of some rows, from the cache if they were computed before.
+
+    Memory does not grow with the number of rows: inputs are read and states written a batch at a time.
+
+    Args:
+        network: The frozen network; run in evaluation mode.
+        widths: Widths of its layers 0..L+1.
+        values: Decoded inputs of all rows, [all rows, *shape].
+        rows: Positions of the wanted rows.
+        identity: What the inputs are (content digests and reader options): part of the cache's key.
+        cache: Where the states go.
+        batch_size: Rows per forward pass; it is part of the key, since float sums depend on it in the last bit.
+        device: Where to run.
+        advance: Told after every batch how many rows were encoded.
+
+    Returns:
+        [rows, sum of widths]: the layers side by side, in the order of `rows`.
+    """
+    key = "states-" + key_of([__version__, identity, weights_digest(network), rows.tobytes(), str(batch_size), device])
+    shape = (len(rows), sum(widths))
+    found = cache.get(key)
+    if found is None or found.shape != shape:
+        network.eval().to(device)
+        with cache.writing(key, shape, np.dtype(np.float32)) as states:
+            for start in range(0, len(rows), batch_size):
+                taken = np.sort(rows[start : start + batch_size])
+                back = np.argsort(np.argsort(rows[start : start + batch_size], kind="stable"), kind="stable")
+                layers = network(torch.from_numpy(np.array(values[taken])).to(device)).layers
+                states[start : start + len(taken)] = torch.cat(layers, dim=1).float().cpu().numpy()[back]
+                if advance:
+                    advance(len(taken))
+        found = cache.get(key)
+    elif advance:
+        advance(len(rows))
+    if found is None:
+        raise OSError(f"the cache folder {cache.folder} lost an array just written")
+    return found
+
+
+def moments_of(states: NDArray[np.float32], rows: NDArray[np.int64], chunk: int = 8192) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation of every column over some rows, streamed; constants have deviation 1. Arrays [columns]."""
+    total = np.zeros(states.shape[1])
+    squares = np.zeros(states.shape[1])
+    for start in range(0, len(rows), chunk):
+        part = np.asarray(states[rows[start : start + chunk]], dtype=np.float64)
+        total += part.sum(0)
+        squares += (part**2).sum(0)
+    count = max(len(rows), 1)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1).astype(np.float32)

@@ -1,0 +1,18 @@
+"""Ways to combine modalities: architectures over hidden states, and rules over decisions."""
+
+from plait.fusion.architecture import Architecture, Cell, Source
+from plait.fusion.candidates import Candidate
+from plait.fusion.late import LATE_RULES, LateFusion, LateRule, SingleModality
+from plait.fusion.network import FusionNetwork
+
+__all__ = [
+    "LATE_RULES",
+    "Architecture",
+    "Candidate",
+    "Cell",
+    "FusionNetwork",
+    "LateFusion",
+    "LateRule",
+    "SingleModality",
+    "Source",
+]

@@ -1,0 +1,109 @@
+"""Fusion architectures: small programs over hidden states, frozen, hashable, readable, with a JSON round trip."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+Operation = Literal["concat"]
+Activation = Literal["relu", "sigmoid", "tanh", "identity"]
+
+
+class Source(BaseModel):
+    """What a cell reads: a layer of a modality, or an earlier cell (numbered from 1).
+
+    Exactly one of `modality` (with `layer`) and `cell` is given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    modality: str | None = None
+    layer: int | None = None
+    cell: int | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Source:
+        if (self.cell is None) != (self.modality is not None and self.layer is not None):
+            raise ValueError("a source is either a modality with a layer, or a cell")
+        return self
+
+    @property
+    def sort_key(self) -> tuple[bool, str, int]:
+        """Modalities by name and layer first, then cells by number."""
+        if self.cell is not None:
+            return True, "", self.cell
+        return False, self.modality or "", self.layer or 0
+
+    def __str__(self) -> str:
+        return f"c{self.cell}" if self.cell is not None else f"{self.modality}.{self.layer}"
+
+
+class Cell(BaseModel):
+    """Sources, an operation that combines them, and an activation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[Source, ...]
+    operation: Operation = "concat"
+    activation: Activation = "relu"
+
+    def __str__(self) -> str:
+        inner = f"{self.operation}({', '.join(map(str, self.sources))})"
+        return inner if self.activation == "identity" else f"{self.activation}({inner})"
+
+
+class Architecture(BaseModel):
+    """A tuple of cells; heads read the last one, every other one is read by exactly one later cell.
+
+    Example:
+        >>> both = Cell(sources=(Source(modality="sound", layer=4), Source(modality="image", layer=2)))
+        >>> str(Architecture(cells=(both,)))
+        'c1 = relu(concat(image.2, sound.4))'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cells: tuple[Cell, ...]
+
+    @model_validator(mode="after")
+    def _is_a_tree(self) -> Architecture:
+        read = [source.cell for cell in self.cells for source in cell.sources if source.cell is not None]
+        if not self.cells or any(not cell.sources for cell in self.cells):
+            raise ValueError("an architecture has at least one cell, and every cell at least one source")
+        if sorted(read) != list(range(1, len(self.cells))):
+            raise ValueError("every cell but the last is read by exactly one later cell")
+        for number, cell in enumerate(self.cells, 1):
+            if any(source.cell is not None and source.cell >= number for source in cell.sources):
+                raise ValueError(f"cell {number} reads itself or a later cell")
+        ordered = tuple(
+            cell.model_copy(update={"sources": tuple(sorted(cell.sources, key=lambda source: source.sort_key))})
+            for cell in self.cells
+        )
+        object.__setattr__(self, "cells", ordered)
+        return self
+
+    def __str__(self) -> str:
+        return "; ".join(f"c{number} = {cell}" for number, cell in enumerate(self.cells, 1))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that any cell reads, in sorted order."""
+        return tuple(sorted({s.modality for cell in self.cells for s in cell.sources if s.modality is not None}))
+
+    @property
+    def size(self) -> int:
+        """Number of sources over all cells: what the architecture costs, in order."""
+        return sum(len(cell.sources) for cell in self.cells)
+
+
+def concat_of(layers: dict[str, int], depth: int = 1) -> Architecture:
+    """Concatenate one layer of each modality; `depth` - 1 further cells follow in a chain.
+
+    Example:
+        >>> str(concat_of({"image": 0, "sound": 0}, depth=2))
+        'c1 = relu(concat(image.0, sound.0)); c2 = relu(concat(c1))'
+    """
+    first = Cell(sources=tuple(Source(modality=name, layer=layer) for name, layer in layers.items()))
+    chain = tuple(Cell(sources=(Source(cell=number),)) for number in range(1, depth))
+    return Architecture(cells=(first, *chain))

@@ -1,0 +1,126 @@
+"""One fusion architecture as a network over hidden states, with a head per task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from plait.encoders._base import HiddenStates
+from plait.fusion.architecture import Architecture, Cell
+from plait.tasks._base import Task
+
+ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "identity": lambda values: values,
+}
+
+
+class FusionCell(nn.Module):
+    """One cell: projects every source to `width` columns and adds them up, which is a linear layer over their
+    concatenation (W [x; y] = W1 x + W2 y).
+
+    A learned vector stands for a source that a row lacks; another one for the whole cell if the row has none of them.
+
+    Args:
+        cell: The cell.
+        widths: Width of each source, in order.
+        width: Width of the result.
+    """
+
+    def __init__(self, cell: Cell, widths: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.cell = cell
+        self.projections = nn.ModuleList(nn.Linear(source, width) for source in widths)
+        for projection in self.projections:  # as one linear layer over the concatenation would be initialised
+            nn.init.uniform_(projection.weight, -(sum(widths) ** -0.5), sum(widths) ** -0.5)
+        self.absent = nn.Parameter(torch.zeros(len(widths), width))
+        self.empty = nn.Parameter(torch.zeros(width))
+
+    def forward(self, sources: Sequence[Tensor], present: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Combine.
+
+        Args:
+            sources: One [B, width of the source] per source.
+            present: One [B] of bool per source.
+
+        Returns:
+            ([B, width], [B] of bool: whether any source was present).
+        """
+        total = torch.zeros((), device=sources[0].device)
+        for projection, absent, values, mask in zip(self.projections, self.absent, sources, present, strict=True):
+            total = total + torch.where(mask[:, None], projection(values), absent)
+        anything = torch.stack(list(present)).any(dim=0)
+        return ACTIVATIONS[self.cell.activation](torch.where(anything[:, None], total, self.empty)), anything
+
+
+class FusionNetwork(nn.Module):
+    """An architecture over the hidden states of unimodal networks, and a linear head per task on its last cell.
+
+    Hidden states are standardised with the mean and deviation of training rows (`set_moments`).
+
+    Args:
+        architecture: The program.
+        layer_widths: Widths of layers 0..L+1 by modality.
+        tasks: The tasks, in the order of the outputs.
+        width: Width of every cell.
+        dropout: Share of a cell's units dropped while training.
+    """
+
+    def __init__(
+        self, architecture: Architecture, layer_widths: Mapping[str, Sequence[int]], tasks: Sequence[Task],
+        width: int = 64, dropout: float = 0.1,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.architecture, self.tasks = architecture, tuple(tasks)
+        self.sources = sorted(
+            {(s.modality, s.layer) for cell in architecture.cells for s in cell.sources if s.modality is not None and s.layer is not None}
+        )  # fmt: skip
+        sizes = {(name, layer): layer_widths[name][layer] for name, layer in self.sources}
+        self.cells = nn.ModuleList(
+            FusionCell(cell, [width if s.cell is not None else sizes[s.modality or "", s.layer or 0] for s in cell.sources], width)
+            for cell in architecture.cells
+        )  # fmt: skip
+        self.heads = nn.ModuleList(nn.Linear(width, task.outputs) for task in self.tasks)
+        self.dropout = nn.Dropout(dropout)
+        for index, source in enumerate(self.sources):
+            self.register_buffer(f"mean_{index}", torch.zeros(sizes[source]))
+            self.register_buffer(f"deviation_{index}", torch.ones(sizes[source]))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that are read."""
+        return self.architecture.modalities
+
+    def set_moments(self, moments: Mapping[tuple[str, int], tuple[Tensor, Tensor]]) -> None:
+        """Set mean and deviation [width] of every source, by (modality, layer)."""
+        for index, source in enumerate(self.sources):
+            mean, deviation = moments[source]
+            getattr(self, f"mean_{index}").copy_(mean)
+            getattr(self, f"deviation_{index}").copy_(deviation)
+
+    def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Outputs by task, [B, outputs].
+
+        Args:
+            states: Hidden states by modality.
+            present: [B] of bool by modality.
+        """
+        scaled = {
+            source: (states[source[0]].layers[source[1]] - getattr(self, f"mean_{i}")) / getattr(self, f"deviation_{i}")
+            for i, source in enumerate(self.sources)
+        }
+        done: list[tuple[Tensor, Tensor]] = []
+        for cell in self.cells:
+            inputs = [
+                done[s.cell - 1] if s.cell is not None else (scaled[s.modality, s.layer], present[s.modality])
+                for s in cell.cell.sources
+            ]
+            values, anything = cell([pair[0] for pair in inputs], [pair[1] for pair in inputs])
+            done.append((self.dropout(values), anything))
+        last = done[-1][0]
+        return {task.name: head(last) for task, head in zip(self.tasks, self.heads, strict=True)}

@@ -1,0 +1,186 @@
+"""What a stage of a fit is, and what stages share."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait._version import __version__
+from plait.data.cache import ArrayCache
+from plait.data.decode import Decoded
+from plait.data.digest import key_of
+from plait.data.readers._base import Reader
+from plait.data.schema import Modality, Schema
+from plait.data.splits import TEST, TRAIN, VALIDATION
+from plait.data.table import Table
+from plait.pipeline.narrator import Narrator
+from plait.pipeline.options import FitOptions
+from plait.pipeline.run import RunFolder
+from plait.search.choosing import Choice
+from plait.search.evaluator import Trial
+from plait.tasks._base import Task
+from plait.tasks.score import Labels
+from plait.training.model import UnimodalNetwork
+
+
+@dataclass
+class Source:
+    """What the fit reads: all rows of all given tables under one another.
+
+    Attributes:
+        table: The columns that matter: inputs, targets, group, split.
+        given: [rows]: the part that a row's own table or the split column gives it; -1 where it is to be drawn.
+        origin: [rows]: 0, 1, 2 for the training, validation and test table.
+        schema: Roles and kinds.
+        digests: By modality, [rows]: content digests.
+        fingerprint: A digest over everything above.
+        bad: Reasons by row for media paths that lead nowhere good, "modality: reason".
+    """
+
+    table: Table
+    given: NDArray[np.int8]
+    origin: NDArray[np.int8]
+    schema: Schema
+    digests: dict[str, NDArray[np.uint64]]
+    fingerprint: str
+    bad: dict[int, str]
+
+
+class Clock:
+    """Time left of a fit's limit; a fit by counts has no limit and never asks.
+
+    Args:
+        limit: Seconds for the whole fit, or None.
+        spent: Seconds that earlier, interrupted calls have used.
+    """
+
+    def __init__(self, limit: float | None, spent: float = 0.0) -> None:
+        self.limit, self.spent, self.started = limit, spent, time.monotonic()
+
+    @property
+    def left(self) -> float:
+        """Seconds left; infinite without a limit."""
+        if self.limit is None:
+            return float("inf")
+        return self.limit - self.spent - (time.monotonic() - self.started)
+
+
+@dataclass
+class Fit:
+    """What the stages of one fit share: each reads what earlier ones left here and leaves its own."""
+
+    options: FitOptions
+    run: RunFolder
+    source: Source
+    narrator: Narrator
+    clock: Clock
+    cache: ArrayCache
+    parts: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    tasks: tuple[Task, ...] = ()
+    labels: Labels = field(default_factory=lambda: Labels({}, {}))
+    modalities: tuple[Modality, ...] = ()
+    readers: dict[str, Reader] = field(default_factory=dict)
+    decoded: dict[str, Decoded] = field(default_factory=dict)
+    networks: dict[str, UnimodalNetwork] = field(default_factory=dict)
+    encoders: dict[str, str] = field(default_factory=dict)
+    states: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    choice: Choice | None = None
+    notes: list[str] = field(default_factory=list)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    redone: bool = False
+
+    def rows(self, part: int) -> NDArray[np.int64]:
+        """Positions of the rows of one part."""
+        return np.flatnonzero(self.parts == part).astype(np.int64)
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """Positions of the training rows."""
+        return self.rows(TRAIN)
+
+    @property
+    def validation(self) -> NDArray[np.int64]:
+        """Positions of the validation rows."""
+        return self.rows(VALIDATION)
+
+    @property
+    def test(self) -> NDArray[np.int64]:
+        """Positions of the test rows."""
+        return self.rows(TEST)
+
+    def note(self, sentence: str) -> None:
+        """Tell the user something, now and in the report."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+            self.narrator.note(sentence)
+            self.run.log("note", text=sentence)
+
+    def widths(self) -> dict[str, tuple[int, ...]]:
+        """By modality, widths of layers 0..L+1."""
+        return {name: network.widths for name, network in self.networks.items()}
+
+    def identity(self, modality: str) -> str:
+        """What the decoded arrays of a modality are: content and reader options."""
+        return key_of([self.source.digests[modality], self.readers[modality].model_dump_json()])
+
+
+class Stage(ABC):
+    """One stage of a fit.
+
+    Order of calls: `inputs`; if the run folder holds a result for exactly these inputs, `adopt` with it; otherwise
+    `work`, whose result is written down atomically, then `adopt`. `work` may leave files of its own under
+    `fit.run.stages`, written atomically before it returns; `adopt` must get along with a cache that was emptied.
+
+    Attributes:
+        name: Its name in the run folder.
+        after: Names of the earlier stages whose results it depends on.
+    """
+
+    name: str
+    after: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def work(self, fit: Fit) -> dict[str, Any]:
+        """Do it; the result must survive JSON."""
+
+    @abstractmethod
+    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
+        """Put the result where later stages look for it."""
+
+    def inputs(self, fit: Fit) -> list[str]:
+        """What it depends on beside earlier stages' results: options, fingerprints."""
+        return []
+
+    def files(self, fit: Fit) -> list[str]:
+        """Names of the files, in the run folder, without which a result is worth nothing."""
+        return []
+
+    def __call__(self, fit: Fit) -> None:
+        """Run the stage, or take its result from the run folder."""
+        earlier = [json.dumps(fit.results[name], sort_keys=True) for name in self.after]
+        key = key_of([__version__, self.name, *earlier, *self.inputs(fit)])
+        marker = fit.run.marker(self.name)
+        whole = all((fit.run.path / name).exists() for name in self.files(fit))
+        if marker is not None and marker.get("key") == key and whole:
+            result, seconds = marker["result"], float(marker["seconds"])
+        else:
+            fit.redone = True
+            fit.run.log("stage", name=self.name, state="begun")
+            before, started = len(fit.notes), time.monotonic()
+            result = self.work(fit) | {"notes": fit.notes[before:]}
+            result = json.loads(json.dumps(result, allow_nan=False))
+            seconds = time.monotonic() - started
+            fit.run.mark(self.name, key, result, seconds)
+            fit.run.log("stage", name=self.name, state="done", seconds=round(seconds, 3))
+        for sentence in result["notes"]:
+            fit.note(sentence)
+        fit.results[self.name], fit.seconds[self.name] = result, seconds
+        self.adopt(fit, result)

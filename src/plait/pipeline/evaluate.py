@@ -1,0 +1,135 @@
+"""The stage that evaluates every candidate on cached hidden states and writes the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from plait.fusion.candidates import Candidate
+from plait.pipeline._base import Fit, Stage
+from plait.search.competitors import competitors, concatenations
+from plait.search.evaluator import SEEDS, Evaluator, Trial
+from plait.search.ledger import Ledger
+from plait.tasks.score import Labels
+from plait.training.checkpoints import load_tensors, save_tensors
+from plait.training.loop import Plan
+
+RESERVE = 0.1
+"""Share of the whole limit kept back for what comes after: test rows, report."""
+
+
+def fusion_plan(rows: int, seed: int) -> Plan:
+    """How to train a fusion architecture: about 600 steps, at least 10 passes and at most 40."""
+    batch_size = 64 if rows < 10_000 else 128
+    epochs = int(np.clip(np.ceil(600 / max(1, rows / batch_size)), 10, 40))
+    return Plan(epochs=epochs, batch_size=batch_size, learning_rate=3e-3, patience=max(4, epochs // 3), seed=seed)
+
+
+def fit_labels(fit: Fit) -> Labels:
+    """Labels of the training and validation rows, in the order of the cached states."""
+    rows = np.concatenate([fit.train, fit.validation])
+    return labels_of(fit, rows)
+
+
+def labels_of(fit: Fit, rows: Any) -> Labels:
+    """Labels of some rows."""
+    return Labels(
+        {name: values[rows] for name, values in fit.labels.targets.items()},
+        {name: values[rows] for name, values in fit.labels.labelled.items()},
+        None if fit.labels.groups is None else fit.labels.groups[rows],
+    )
+
+
+class EvaluateStage(Stage):
+    """Trials of the standing competitors and, up to `--trials`, of further concatenations."""
+
+    name = "evaluate"
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache")
+
+    def inputs(self, fit: Fit) -> list[str]:
+        """The networks, the trials, the metric."""
+        encoders = [str(result) for name, result in fit.results.items() if name.startswith("encode-")]
+        return [*encoders, str(fit.options.trials), str(fit.options.metric), str(fit.options.seed)]
+
+    def files(self, fit: Fit) -> list[str]:
+        """Outputs and weights of every trial."""
+        return ["stages/evaluate.safetensors"]
+
+    def work(self, fit: Fit) -> dict[str, Any]:
+        """Evaluate, write the ledger, keep outputs and weights."""
+        candidates = self.candidates(fit)
+        rows = np.concatenate([fit.train, fit.validation])
+        evaluator = Evaluator(
+            fit.states, {name: fit.decoded[name].present[rows] for name in fit.networks}, fit.widths(), fit.tasks,
+            fit_labels(fit), np.arange(len(fit.train)), np.arange(len(fit.train), len(rows)),
+            fusion_plan(len(fit.train), fit.options.seed), fit.options.metric, fit.options.torch_device(),
+        )  # fmt: skip
+        fit.narrator.begin("Comparing ways to combine", len(candidates))
+        trials = evaluator.evaluate(candidates, self._seconds(fit), lambda name: fit.narrator.advance())
+        fit.narrator.end()
+        Ledger(fit.run.path / "trials.sqlite").record(trials, "competitors", 0, fit.options.seed)
+        save_tensors(fit.run.path / self.files(fit)[0], _pack(trials))
+        return {
+            "trials": [
+                {
+                    "candidate": trial.candidate.model_dump(exclude_defaults=True),
+                    "score": trial.score,
+                    "scores": trial.scores,
+                    "seconds": trial.seconds,
+                }
+                for trial in trials
+            ]
+        }
+
+    def candidates(self, fit: Fit) -> list[Candidate]:
+        """What competes in this fit."""
+        widths = fit.widths()
+        if len(widths) == 1:
+            fit.note("There is one modality: nothing to fuse, so it stands alone.")
+        return competitors(widths) + concatenations(widths, fit.options.trials or 3)
+
+    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
+        """The trials with their outputs and weights."""
+        tensors = load_tensors(fit.run.path / self.files(fit)[0])
+        fit.trials = [_unpack(number, told, tensors) for number, told in enumerate(result["trials"])]
+
+    def _seconds(self, fit: Fit) -> Any:
+        """The time limit of one training, asked when it begins: an equal part of what is left for this stage."""
+        limit = fit.options.limit
+        if limit is None:
+            return None
+        return lambda trainings: max(0.0, (fit.clock.left - RESERVE * limit) / max(1, trainings))
+
+
+def _pack(trials: Sequence[Trial]) -> dict[str, Tensor]:
+    import torch
+
+    tensors: dict[str, Tensor] = {}
+    for number, trial in enumerate(trials):
+        for seed, outputs in enumerate(trial.outputs):
+            tensors |= {f"{number}/outputs/{seed}/{name}": torch.from_numpy(np.asarray(v)) for name, v in outputs.items()}
+        tensors |= {f"{number}/weights/{name}": tensor for name, tensor in trial.weights.items()}
+    return tensors
+
+
+def _unpack(number: int, told: dict[str, Any], tensors: dict[str, Tensor]) -> Trial:
+    seeds: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{number}/outputs/"):
+            seed, task = name.split("/", 3)[2:]
+            seeds.setdefault(int(seed), {})[task] = tensor.numpy()
+    prefix = f"{number}/weights/"
+    return Trial(
+        Candidate.model_validate(told["candidate"]),
+        tuple(seeds[seed] for seed in sorted(seeds)),
+        told["score"],
+        tuple(told["scores"]),
+        float(told["seconds"]),
+        {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)},
+    )
+
+
+__all__ = ["SEEDS", "EvaluateStage", "fit_labels", "fusion_plan", "labels_of"]

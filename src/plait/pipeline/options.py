@@ -1,0 +1,96 @@
+"""What a fit was asked to do, checked as a whole so that all mistakes are told together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from plait.data.infer import Wishes
+from plait.exceptions import Problems, did_you_mean
+
+DEFAULT_TIME_LIMIT = 600.0
+BAD_ROWS = ("fail", "skip")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Everything a fit depends on.
+
+    Attributes:
+        table: The training table: a path, a frame, an Arrow table, a data set or a dict of columns.
+        validation: Table to choose by, instead of rows carved out of `table`.
+        test: Table to judge by, instead of rows carved out of `table`.
+        wishes: What the caller said about columns.
+        schema: Path of an edited `schema.json`, instead of inference.
+        time_limit: Seconds for the whole fit; None with `trials` given goes by counts and reads no clock.
+        trials: How many fusion architectures to try beside the standing competitors.
+        seed: Decides splits, weights, batches, bootstrap draws.
+        metric: Score candidates by this metric instead of 1 - loss / loss of the constant predictor.
+        bad_rows: `fail` refuses a table with unreadable rows, `skip` lists them and goes on.
+        allow_outside: Whether paths of media may lead out of their table's folder.
+        workers: Processes to decode with; results do not depend on it.
+        device: Where to train and encode: `cpu`, `cuda`, or `auto`.
+    """
+
+    table: Any
+    validation: Any = None
+    test: Any = None
+    wishes: Wishes = field(default_factory=Wishes)
+    schema: str | None = None
+    time_limit: float | None = None
+    trials: int | None = None
+    seed: int = 0
+    metric: str | None = None
+    bad_rows: Literal["fail", "skip"] = "fail"
+    allow_outside: bool = False
+    workers: int = 1
+    device: str = "auto"
+
+    def check(self, problems: Problems) -> None:
+        """Note every mistake that can be seen without reading a table."""
+        if self.time_limit is not None and self.trials is not None:
+            problems.add("Both --time-limit and --trials are given; give one: a limit in seconds, or a number of trials.")
+        if self.time_limit is not None and not (self.time_limit > 0 and math.isfinite(self.time_limit)):
+            problems.add(f"--time-limit is {self.time_limit:g}; give a number of seconds above 0.")
+        if self.trials is not None and self.trials < 1:
+            problems.add(f"--trials is {self.trials}; give 1 or more.")
+        if not 0 <= self.seed < 2**32:
+            problems.add(f"--seed is {self.seed}; give a whole number from 0 to {2**32 - 1}.")
+        if self.bad_rows not in BAD_ROWS:
+            problems.add(f"--bad-rows is {self.bad_rows!r}; {did_you_mean(self.bad_rows, BAD_ROWS)}.")
+        if self.workers < 1:
+            problems.add(f"--workers is {self.workers}; give 1 or more.")
+        if self.wishes.split and (self.validation is not None or self.test is not None):
+            problems.add("--split-column says which rows are for what, and so do --validation and --test; give one of both.")
+        if self.schema and (self.wishes.inputs or self.wishes.ignored or self.wishes.kinds or self.wishes.targets):
+            problems.add("--schema holds roles and kinds already; change them there, or leave --schema out.")
+        self._check_device(problems)
+
+    def _check_device(self, problems: Problems) -> None:
+        if self.device in ("auto", "cpu"):
+            return
+        import torch
+
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            problems.add(f"--device is {self.device!r}; give auto, cpu or cuda.")
+            return
+        if device.type != "cuda" or not torch.cuda.is_available():
+            problems.add(f"--device is {self.device!r}, which is not to be had on this machine; give auto or cpu.")
+
+    def torch_device(self) -> str:
+        """The device to use."""
+        import torch
+
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds for the whole fit, None for a fit by counts."""
+        if self.trials is not None:
+            return None
+        return self.time_limit if self.time_limit is not None else DEFAULT_TIME_LIMIT

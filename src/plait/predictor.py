@@ -1,0 +1,297 @@
+"""The front door: `fit` a table, `load` a run, and ask the `Predictor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plait.data.batches import Rows
+from plait.data.decode import CHUNK
+from plait.data.infer import Wishes
+from plait.data.readers._base import Reader, load_reader
+from plait.data.schema import Schema
+from plait.data.table import Table, read_table, require_columns
+from plait.encoders._base import ENCODERS
+from plait.exceptions import InputError
+from plait.fusion.candidates import Candidate
+from plait.pipeline.decode import list_bad_rows
+from plait.pipeline.finish import WEIGHTS
+from plait.pipeline.fit import run_fit, single_thread
+from plait.pipeline.narrator import Narrator
+from plait.pipeline.options import FitOptions
+from plait.pipeline.read import resolve_media
+from plait.pipeline.run import file_digest, read_manifest
+from plait.tasks._base import TASK_KIND_REGISTRY, Task
+from plait.tasks.score import Labels, measure_all
+from plait.tasks.targets import encode_targets
+from plait.training.checkpoints import load_into, load_tensors
+from plait.training.model import Model, UnimodalNetwork
+
+LEADERBOARD_KEYS = ("name", "kind", "validation", "test", "seconds", "chosen")
+
+BadRows = Literal["fail", "skip"]
+
+
+def fit(
+    table: Any,
+    target: str | Sequence[str] = (),
+    *,
+    out: str | Path,
+    validation: Any = None,
+    test: Any = None,
+    group: str | None = None,
+    split_column: str | None = None,
+    ignore: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    schema: str | Path | None = None,
+    time_limit: float | None = None,
+    trials: int | None = None,
+    seed: int = 0,
+    metric: str | None = None,
+    bad_rows: BadRows = "fail",
+    allow_outside: bool = False,
+    resume: bool = False,
+    workers: int = 1,
+    device: str = "auto",
+    narrator: Narrator | None = None,
+) -> Predictor:
+    """Learn the targets of a table from all its other columns.
+
+    Args:
+        table: A path (CSV, JSON Lines, Parquet), a pandas or polars frame, an Arrow table, a data set, or a dict.
+        target: Column or columns to learn; may be left out if the table's metadata names them.
+        out: The run folder to write.
+        validation: Table to choose by; without it, rows are carved out of `table`.
+        test: Table to judge by. Without it, 15 % of `table`; with `validation` and without `test`, none.
+        group: Column whose values a split must keep together.
+        split_column: Column that holds train, validation or test for every row.
+        ignore: Columns to leave out.
+        inputs: If given, only these columns are inputs.
+        kinds: Kinds by column, instead of the inferred ones.
+        schema: Path of an edited `schema.json`.
+        time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
+        trials: Go by counts instead: the same seed then gives the same result, bit for bit on one CPU machine.
+        seed: Decides splits, weights, batches, bootstrap draws.
+        metric: Compare candidates by this metric instead of 1 - loss / loss of the constant predictor.
+        bad_rows: What to do with unreadable rows: refuse the table, or skip them.
+        allow_outside: Whether media paths may lead out of their table's folder.
+        resume: Go on with the run in `out`, if there is one.
+        workers: Processes to decode media with; results do not depend on it.
+        device: `auto`, `cpu` or `cuda`.
+        narrator: Told what is being done.
+
+    Returns:
+        The predictor, loaded from the run folder.
+
+    Raises:
+        InputError: All mistakes of the call together.
+
+    Example:
+        >>> import tempfile, numpy as np, plait
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(60, 2))
+        >>> table = {"a": x[:, 0], "b": x[:, 1], "label": np.where(x.sum(1) > 0, "up", "down").tolist()}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     predictor = plait.fit(table, "label", out=folder + "/run", trials=1)
+        ...     sorted(set(predictor.predict(table)["label"]))
+        ['down', 'up']
+    """
+    wishes = Wishes(
+        targets=[target] if isinstance(target, str) else list(target), group=group, split=split_column,
+        ignored=list(ignore), inputs=list(inputs), kinds=dict(kinds or {}),
+    )  # fmt: skip
+    options = FitOptions(
+        table, validation, test, wishes, str(schema) if schema else None, time_limit, trials, seed, metric, bad_rows,
+        allow_outside, workers, device,
+    )  # fmt: skip
+    run_fit(options, Path(out), resume, narrator)
+    return load(out)
+
+
+def load(run: str | Path) -> Predictor:
+    """Load the predictor of a finished run.
+
+    Raises:
+        InputError: No run there, an unfinished, newer, damaged or altered one.
+    """
+    return Predictor(Path(run), read_manifest(run))
+
+
+class Predictor:
+    """Answers for new rows; a row's answer depends on that row alone.
+
+    Args:
+        run: The run folder.
+        manifest: The content of its `plait.json`.
+
+    Raises:
+        InputError: The weights are missing, altered, or do not fit.
+    """
+
+    def __init__(self, run: Path, manifest: Mapping[str, Any]) -> None:
+        self.run, self.manifest = run, manifest
+        try:
+            self.schema = Schema.model_validate(manifest["schema"])
+            self.tasks = tuple(Task.model_validate(task) for task in manifest["tasks"])
+            self.candidate = Candidate.model_validate(manifest["decision"])
+            described = {entry["name"]: entry for entry in manifest["modalities"]}
+            self.readers: dict[str, Reader] = {n: load_reader(described[n]["reader"]) for n in self.candidate.used}
+            self.columns = {name: list(described[name]["columns"]) for name in self.readers}
+            self.model = self._model(described)
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{run / 'plait.json'} is damaged ({error!r}); restore it, or fit again.") from error
+
+    def _model(self, described: Mapping[str, Any]) -> Model:
+        path = self.run / WEIGHTS
+        expected = self.manifest["weights"]["sha256"]
+        if not path.exists() or file_digest(path) != expected:
+            state = "are missing" if not path.exists() else "were altered since the fit: their checksum differs"
+            raise InputError(f"The weights {path} {state}. Restore the file, or fit again.")
+        tensors = load_tensors(path)
+        networks = {
+            name: UnimodalNetwork(ENCODERS[described[name]["encoder"]].build(self.readers[name]), self.tasks)
+            for name in self.candidate.used
+        }
+        for number, network in enumerate(networks.values()):
+            load_into(network, _part(tensors, f"network/{number}/"), str(path))
+        decision = self.candidate.build({name: entry["widths"] for name, entry in described.items()}, self.tasks)
+        load_into(decision, _part(tensors, "decision/"), str(path))
+        return Model(networks, decision, self.tasks).eval().requires_grad_(False)
+
+    def predict(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
+        """Predictions, one row per row of the table, in order; one column per target, no input columns.
+
+        Args:
+            table: As for `fit`; target, group and ignored columns need not be there.
+            bad_rows: `fail` refuses unreadable rows, `skip` leaves their predictions empty.
+            allow_outside: Whether media paths may lead out of the table's folder.
+
+        Raises:
+            InputError: The table cannot be read, lacks an input column, or has unreadable rows.
+        """
+        return self._answers(*self._probabilities(self._read(table), bad_rows, allow_outside))
+
+    def predict_proba(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
+        """Class probabilities: a column `<target>__<class>` per class, in sorted order; 0 to 1, rows sum to 1 per target.
+
+        Numeric targets have none and are left out. Arguments and errors are those of `predict`.
+        """
+        return self._chances(*self._probabilities(self._read(table), bad_rows, allow_outside))
+
+    def predict_both(
+        self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False
+    ) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, str]]:
+        """(`predict`, `predict_proba`, reasons by unreadable row) from one pass over the table."""
+        found, bad = self._probabilities(self._read(table), bad_rows, allow_outside)
+        return self._answers(found, bad), self._chances(found, bad), bad
+
+    def evaluate(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> dict[str, Any]:
+        """Metrics on a table with targets: {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}}}}.
+
+        An undefined metric is None. Arguments as for `predict`.
+
+        Raises:
+            InputError: As `predict`; or a target column is missing.
+        """
+        read = self._read(table)
+        require_columns(read, [task.name for task in self.tasks], "target; evaluate needs the targets")
+        found, bad = self._probabilities(read, bad_rows, allow_outside, outputs=True)
+        keep = np.array([row not in bad for row in range(len(read))])
+        pairs = {task.name: encode_targets(task, read) for task in self.tasks}
+        labels = Labels({n: p[0] for n, p in pairs.items()}, {n: p[1] & keep for n, p in pairs.items()})
+        return {"rows": len(read), "tasks": measure_all(self.tasks, found, labels)}
+
+    def leaderboard(self) -> pd.DataFrame:
+        """All candidates, best validation score first: name, kind, validation, test, seconds, chosen."""
+        return pd.DataFrame(self.leaderboard_rows())
+
+    def leaderboard_rows(self) -> list[dict[str, Any]]:
+        """The leaderboard as plain data; a score that does not exist is None."""
+        return [{key: row[key] for key in LEADERBOARD_KEYS} for row in self.manifest["leaderboard"]]
+
+    def show(self) -> dict[str, Any]:
+        """What predicts: its architectures (none for one modality and for late rules), and the modalities it uses."""
+        architecture = self.candidate.architecture
+        cells = architecture.model_dump(exclude_none=True)["cells"] if architecture else []
+        return {
+            "architectures": [{"text": str(architecture), "cells": list(cells)}] if architecture else [],
+            "modalities": {"used": list(self.manifest["used"]), "discarded": list(self.manifest["discarded"])},
+        }
+
+    def _read(self, table: Any) -> Table:
+        read = read_table(table)
+        require_columns(read, [column.name for column in self.schema.named("input")], "input")
+        return read
+
+    def _probabilities(
+        self, table: Table, bad_rows: BadRows, allow_outside: bool, outputs: bool = False
+    ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
+        """Probabilities (or raw outputs) by task, [rows, outputs], and reasons by bad row."""
+        resolved, bad = resolve_media(table, self._used_schema(), allow_outside)
+        found: dict[str, list[NDArray[np.float32]]] = {task.name: [] for task in self.tasks}
+        with single_thread():
+            for start, inputs, present, reasons in self._chunks(resolved):
+                bad |= {start + row: reason for row, reason in reasons.items() if start + row not in bad}
+                rows = Rows(inputs, present, index=np.arange(len(next(iter(present.values())))))
+                for task in self.tasks:
+                    found[task.name].append(np.zeros((0, task.outputs), np.float32))
+                for name, values in self.model.predict(rows).items():
+                    kind = TASK_KIND_REGISTRY[next(task.kind for task in self.tasks if task.name == name)]
+                    found[name].append((values if outputs else kind.probabilities(values)).numpy())
+        if bad and bad_rows == "fail":
+            told = list_bad_rows(bad, np.zeros(len(table), np.int8))
+            raise InputError(
+                f"{len(bad)} row{'s' * (len(bad) != 1)} of {table.name} cannot be read:\n{told}\n"
+                "Mend them, or leave their answers empty by --bad-rows skip."
+            )
+        return {name: np.concatenate(pieces) for name, pieces in found.items()}, bad
+
+    def _used_schema(self) -> Schema:
+        used = {column for columns in self.columns.values() for column in columns}
+        unused = {c.name: "not read" for c in self.schema.named("input") if c.name not in used}
+        return self.schema.without(unused)
+
+    def _chunks(
+        self, table: Table
+    ) -> Iterator[tuple[int, dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]], dict[int, str]]]:
+        for start in range(0, len(table), CHUNK):
+            piece = replace(table, data=table.data.slice(start, CHUNK))
+            inputs, present, bad = {}, {}, {}
+            for name, reader in self.readers.items():
+                reading = reader.read(replace(piece, data=piece.data.select(self.columns[name])))
+                inputs[name], present[name] = reading.values, reading.present
+                bad |= {row: f"{name}: {reason}" for row, reason in reading.bad.items()}
+            yield start, inputs, present, bad
+
+    def _answers(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
+        columns = {}
+        for task in self.tasks:
+            kind = TASK_KIND_REGISTRY[task.kind]
+            answers = kind.answers(task, found[task.name].astype(np.float64))
+            filled = [None if row in bad else answer for row, answer in enumerate(answers)]
+            if kind.classification:
+                dtype = {"int": "Int64" if bad else "int64", "float": "float64", "bool": "boolean" if bad else "bool"}.get(task.label_type, "object")  # fmt: skip
+            else:
+                dtype = "float64"
+            columns[task.name] = pd.Series(filled, dtype=dtype)
+        return pd.DataFrame(columns)
+
+    def _chances(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
+        columns = {}
+        for task in self.tasks:
+            chances = found[task.name].astype(np.float64)
+            chances[list(bad)] = np.nan
+            for index, label in enumerate(task.classes):
+                columns[f"{task.name}__{label}"] = chances[:, index]
+        return pd.DataFrame(columns)
+
+
+def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

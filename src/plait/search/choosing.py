@@ -1,0 +1,150 @@
+"""Chooses among evaluated candidates without self-deception: paired bootstrap and the one-standard-error rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait.search.evaluator import Trial
+from plait.tasks._base import Task
+from plait.tasks.score import Labels, Outputs, weighted_scores
+
+DRAWS = 1_000
+METRIC_DRAWS = 200
+CHUNK_NUMBERS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference of two candidates' scores on the same rows, with its standard error and 95 % interval."""
+
+    better: str
+    than: str
+    difference: float
+    standard_error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        chosen: Position of the returned candidate.
+        best: Position of the candidate with the highest validation score.
+        order: Positions, best validation score first.
+        low, high: 95 % interval of every candidate's score, in the order of the candidates.
+        tied: Positions within one standard error of the best.
+        fusion: The best candidate of several modalities against the best single one; None with one modality.
+        sentence: Why, in words.
+    """
+
+    chosen: int
+    best: int
+    order: tuple[int, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    tied: tuple[int, ...]
+    fusion: Comparison | None
+    sentence: str
+
+
+def bootstrap_scores(
+    tasks: Sequence[Task], outputs: Sequence[Sequence[Outputs]], labels: Labels, seed: int, metric: str | None = None
+) -> NDArray[np.float64]:
+    """Scores of several candidates under the same bootstrap draws of rows (or of groups, where there are groups).
+
+    Args:
+        tasks: The tasks.
+        outputs: Per candidate, its outputs of every seed; a candidate's score is the mean over them.
+        labels: Targets of the same rows.
+        seed: Same seed, same draws.
+        metric: None for the default score.
+
+    Returns:
+        [candidates, draws].
+    """
+    draws = DRAWS if metric is None else METRIC_DRAWS
+    rng = np.random.default_rng([seed, 0xB007])
+    groups = labels.groups if labels.groups is not None else np.arange(len(labels))
+    _, codes = np.unique(groups, return_inverse=True)
+    size = int(codes.max(initial=-1)) + 1
+    step = max(1, CHUNK_NUMBERS // max(len(labels), 1))
+    chunks = []
+    for start in range(0, draws, step):
+        counts = rng.multinomial(size, np.full(size, 1 / size), min(step, draws - start)).astype(np.float64)
+        weights = counts[:, codes]
+        chunks.append(
+            [np.mean([weighted_scores(tasks, one, labels, weights, metric) for one in seeds], axis=0) for seeds in outputs]
+        )
+    return np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
+
+
+def choose(trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, seed: int, metric: str | None = None) -> Choice:
+    """Choose the cheapest candidate whose paired difference to the best is within one standard error of it.
+
+    Args:
+        trials: All evaluated candidates.
+        tasks: The tasks.
+        labels: Targets of the validation rows.
+        seed: Seed of the bootstrap.
+        metric: None for the default score.
+    """
+    points = np.array([-np.inf if trial.score is None or not np.isfinite(trial.score) else trial.score for trial in trials])
+    costs = [trial.candidate.cost for trial in trials]
+    order = tuple(sorted(range(len(trials)), key=lambda i: (-points[i], costs[i], trials[i].candidate.name)))
+    if not np.isfinite(points).any():
+        cheapest = min(range(len(trials)), key=lambda i: (costs[i], trials[i].candidate.name))
+        unknown = (None,) * len(trials)
+        sentence = f"No validation row has a label, so nothing could be compared: {trials[cheapest].candidate.name} is the cheapest."
+        return Choice(cheapest, cheapest, order, unknown, unknown, (cheapest,), None, sentence)
+    drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
+    best = order[0]
+    errors = np.nan_to_num(np.nanstd(drawn[best] - drawn, axis=1), nan=0.0)
+    tied = tuple(i for i in order if points[best] - points[i] <= errors[i])
+    chosen = min(tied, key=lambda i: (costs[i], -points[i], trials[i].candidate.name))
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=1)
+    fusion = _fusion_against_single(trials, points, drawn)
+    return Choice(
+        chosen, best, order, tuple(map(float, low)), tuple(map(float, high)), tied, fusion,
+        _sentence(trials, chosen, best, fusion),
+    )  # fmt: skip
+
+
+def compare(trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64], one: int, other: int) -> Comparison:
+    """The paired difference of two candidates."""
+    difference = drawn[one] - drawn[other]
+    low, high = np.nanquantile(difference, [0.025, 0.975])
+    return Comparison(
+        trials[one].candidate.name, trials[other].candidate.name, float(points[one] - points[other]),
+        float(np.nanstd(difference)), float(low), float(high),
+    )  # fmt: skip
+
+
+def _fusion_against_single(
+    trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64]
+) -> Comparison | None:
+    single = [i for i, trial in enumerate(trials) if len(trial.candidate.used) == 1]
+    several = [i for i, trial in enumerate(trials) if len(trial.candidate.used) > 1]
+    if not single or not several:
+        return None
+    top = [max(group, key=lambda i: float(points[i])) for group in (several, single)]
+    return compare(trials, points, drawn, top[0], top[1])
+
+
+def _sentence(trials: Sequence[Trial], chosen: int, best: int, fusion: Comparison | None) -> str:
+    name, top = trials[chosen].candidate.name, trials[best].candidate.name
+    why = (
+        f"{name} has the highest validation score and nothing cheaper comes within one standard error of it."
+        if chosen == best
+        else f"{top} has the highest validation score; {name} is the cheapest within one standard error of it."
+    )
+    if fusion is None:
+        return f"{why} There is one modality, so there was nothing to fuse."
+    told = f"{fusion.better} against {fusion.than}: {fusion.difference:+.4f} (95 % interval {fusion.low:+.4f} to {fusion.high:+.4f})"
+    verdict = "Fusion pays" if fusion.low > 0 else "Fusion makes it worse" if fusion.high < 0 else "Fusion does not pay: the interval holds 0"
+    return f"{why} {verdict}: {told}." if fusion.low > 0 or fusion.high < 0 else f"{why} {verdict}; {told}."

@@ -1,0 +1,40 @@
+"""The competitors that stand in every leaderboard: each modality alone, early, late by every rule, plain concatenations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from plait.fusion.architecture import Architecture, concat_of
+from plait.fusion.candidates import Candidate
+from plait.fusion.late import LATE_RULES
+
+
+def competitors(widths: Mapping[str, Sequence[int]]) -> list[Candidate]:
+    """What always competes, in the order of costs.
+
+    Args:
+        widths: By modality, widths of layers 0..L+1.
+    """
+    names = tuple(sorted(widths))
+    found = [Candidate(name=name, kind="unimodal", modality=name) for name in names]
+    if len(names) > 1:
+        found += [Candidate(name=f"late {rule}", kind="late", rule=rule, modalities=names) for rule in LATE_RULES]
+        found.append(Candidate(name="early", kind="early", architecture=concat_of(dict.fromkeys(names, 0), depth=2)))
+        found.append(Candidate(name="concat of last layers", kind="architecture", architecture=_concat(widths, 1.0)))
+    return found
+
+
+def concatenations(widths: Mapping[str, Sequence[int]], count: int) -> list[Candidate]:
+    """Up to `count` concatenations of middle layers, evenly spread between the first and the last, deepest first."""
+    deepest = max(len(layers) - 2 for layers in widths.values())
+    found: dict[str, Candidate] = {}
+    for depth in range(deepest - 1, 0, -1):
+        architecture = _concat(widths, depth / deepest)
+        found.setdefault(str(architecture), Candidate(name=str(architecture), kind="architecture", architecture=architecture))
+    found.pop(str(_concat(widths, 1.0)), None)
+    return list(found.values())[:count] if len(widths) > 1 else []
+
+
+def _concat(widths: Mapping[str, Sequence[int]], depth: float) -> Architecture:
+    """One layer per modality at the same relative depth: 1.0 is the last hidden layer, L."""
+    return concat_of({name: max(1, round(depth * (len(layers) - 2))) for name, layers in widths.items()})

@@ -1,0 +1,207 @@
+"""Evaluates a list of candidates on cached hidden states: trains what has weights, fits what is fitted on validation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plait.data.batches import Rows
+from plait.encoders.cache import moments_of
+from plait.fusion.candidates import Candidate, Decision
+from plait.fusion.late import LateFusion, decisions_of
+from plait.fusion.network import FusionNetwork
+from plait.objectives.supervised import Supervised
+from plait.tasks._base import Task
+from plait.tasks.score import Labels, Outputs, score
+from plait.training.loop import Plan, Trainer, seeded_build
+from plait.training.model import CachedStates, Model
+
+FOLDS = 5
+SMALL_VALIDATION = 500
+REPEATS = 10
+SEEDS = 3
+
+Advance = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluated candidate.
+
+    Attributes:
+        candidate: What was evaluated.
+        outputs: Outputs on the validation rows, one per seed or repeat; a row's outputs never come from parameters
+            that saw its label.
+        score: Mean score over `outputs`; None where no validation row has a label.
+        scores: The score of each of `outputs`.
+        seconds: Wall-clock time it took.
+        weights: State dict of the decision module to be used for prediction.
+    """
+
+    candidate: Candidate
+    outputs: tuple[Outputs, ...]
+    score: float | None
+    scores: tuple[float | None, ...]
+    seconds: float
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Evaluator:
+    """Evaluates candidates on the cached hidden states of one table.
+
+    Args:
+        states: Hidden states by modality, [rows, sum of widths], mapped from the cache.
+        present: By modality, [rows] of bool.
+        widths: By modality, widths of layers 0..L+1.
+        tasks: The tasks.
+        labels: Encoded targets of all rows.
+        train: Positions of training rows.
+        validation: Positions of validation rows.
+        plan: How to train what has weights.
+        metric: None for the default score, or a metric's name.
+        device: Where to train.
+    """
+
+    def __init__(
+        self, states: Mapping[str, NDArray[np.float32]], present: Mapping[str, NDArray[np.bool_]],
+        widths: Mapping[str, Sequence[int]], tasks: Sequence[Task], labels: Labels, train: NDArray[np.int64],
+        validation: NDArray[np.int64], plan: Plan, metric: str | None = None, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        self.widths, self.tasks, self.plan, self.metric, self.device = widths, tuple(tasks), plan, metric, device
+        everything = Rows(states, present, labels.targets, labels.labelled)
+        anything = np.logical_or.reduce([labels.labelled[task.name] for task in self.tasks])
+        self.train, self.validation = everything.at(train[anything[train]]), everything.at(validation)
+        self.labels = Labels(
+            {name: values[validation] for name, values in labels.targets.items()},
+            {name: values[validation] for name, values in labels.labelled.items()},
+            None if labels.groups is None else labels.groups[validation],
+        )
+        self._moments: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+
+    def evaluate(
+        self, candidates: Sequence[Candidate], seconds: Callable[[int], float] | None = None, advance: Advance | None = None
+    ) -> list[Trial]:
+        """Evaluate every candidate.
+
+        Args:
+            candidates: What competes.
+            seconds: Asked before every training with the number of trainings still to come: its time limit. None goes
+                by counts alone.
+            advance: Told the name of every candidate that is done.
+        """
+        trials = []
+        trainings = sum(SEEDS for candidate in candidates if candidate.trained)
+        for candidate in candidates:
+            started = time.monotonic()
+            if candidate.trained:
+                outputs, module = self._trained(candidate, trainings, seconds)
+                trainings -= SEEDS
+            else:
+                outputs, module = self._untrained(candidate)
+            scores = tuple(score(self.tasks, one, self.labels, self.metric) for one in outputs)
+            known = [value for value in scores if value is not None]
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+            mean = float(np.mean(known)) if known else None
+            trials.append(Trial(candidate, outputs, mean, scores, time.monotonic() - started, weights))
+            if advance:
+                advance(candidate.name)
+        return trials
+
+    def _model(self, module: Decision) -> Model:
+        return Model({name: CachedStates(self.widths[name]) for name in module.modalities}, module, self.tasks)
+
+    def _only(self, rows: Rows, module: Decision) -> Rows:
+        """The rows with the modalities that a module reads; the others need not be touched."""
+        return replace(rows, inputs={name: rows.inputs[name] for name in module.modalities})
+
+    def _outputs(self, module: Decision) -> dict[str, NDArray[np.float32]]:
+        told = self._model(module).predict(self._only(self.validation, module), batch_size=4096)
+        return {name: values.numpy() for name, values in told.items()}
+
+    def _trained(
+        self, candidate: Candidate, trainings: int, seconds: Callable[[int], float] | None
+    ) -> tuple[tuple[Outputs, ...], Decision]:
+        outputs, first = [], None
+        for offset in range(SEEDS):
+            seed = self.plan.seed + 1000 * offset
+            with seeded_build(seed, "decision", candidate.model_dump_json()):
+                module = candidate.build(self.widths, self.tasks)
+            if isinstance(module, FusionNetwork):
+                module.set_moments({source: self.moments(*source) for source in module.sources})
+            limit = seconds(trainings - offset) if seconds else None
+            plan = replace(self.plan, seed=seed, seconds=limit)
+            trainer = Trainer(self._model(module), [Supervised()], plan, device=self.device)
+            trainer.fit(self._only(self.train, module), self._only(self.validation, module))
+            outputs.append(self._outputs(module))
+            first = first or module
+        if first is None:
+            raise ValueError("no seed was trained")
+        return tuple(outputs), first
+
+    def moments(self, modality: str, layer: int) -> tuple[Tensor, Tensor]:
+        """Mean and deviation [width] of a layer over the training rows that have the modality."""
+        if (modality, layer) not in self._moments:
+            rows = self.train.index[self.train.present[modality][self.train.index]]
+            mean, deviation = moments_of(self.train.inputs[modality], rows)
+            cuts = np.cumsum(self.widths[modality])[:-1]
+            for number, pair in enumerate(zip(np.split(mean, cuts), np.split(deviation, cuts), strict=True)):
+                self._moments[modality, number] = (torch.from_numpy(pair[0]), torch.from_numpy(pair[1]))
+        return self._moments[modality, layer]
+
+    def _untrained(self, candidate: Candidate) -> tuple[tuple[Outputs, ...], Decision]:
+        module = candidate.build(self.widths, self.tasks)
+        if not isinstance(module, LateFusion) or not any(rule.fitted for rule in module.rules):
+            return (self._outputs(module),), module
+        decisions, present = self._decisions(module)
+        repeats = REPEATS if len(self.validation) < SMALL_VALIDATION else 1
+        outputs = tuple(self._cross_fitted(candidate, decisions, present, repeat) for repeat in range(repeats))
+        self._fit(module, decisions, present, np.arange(len(self.validation)))
+        return outputs, module
+
+    def _decisions(self, module: LateFusion) -> tuple[list[Tensor], Tensor]:
+        """Decisions per task [M, rows, C] and presence [M, rows] on the validation rows."""
+        last = {}
+        for name in module.order:
+            flat = np.asarray(self.validation.inputs[name][self.validation.index])
+            last[name] = torch.from_numpy(flat[:, -self.widths[name][-1] :])
+        masks = [torch.from_numpy(self.validation.present[name][self.validation.index]) for name in module.order]
+        return decisions_of(last, self.tasks), torch.stack(masks)
+
+    def _fit(self, module: LateFusion, decisions: list[Tensor], present: Tensor, rows: NDArray[np.int64]) -> None:
+        at = torch.from_numpy(rows)
+        module.fit(
+            [decision[:, at] for decision in decisions],
+            present[:, at],
+            [torch.from_numpy(self.labels.targets[task.name][rows]) for task in self.tasks],
+            [torch.from_numpy(self.labels.labelled[task.name][rows]) for task in self.tasks],
+        )
+
+    def _cross_fitted(self, candidate: Candidate, decisions: list[Tensor], present: Tensor, repeat: int) -> Outputs:
+        """Outputs on the validation rows, each from parameters fitted on the other folds."""
+        told = {task.name: np.zeros((len(self.validation), task.outputs), np.float32) for task in self.tasks}
+        fold_of = self.folds(repeat)
+        for fold in range(FOLDS):
+            inside = np.flatnonzero(fold_of == fold)
+            module = candidate.build(self.widths, self.tasks)
+            if not isinstance(module, LateFusion):
+                raise TypeError(f"{candidate.name} is no late fusion")
+            self._fit(module, decisions, present, np.flatnonzero(fold_of != fold))
+            at = torch.from_numpy(inside)
+            for task, rule, decision in zip(self.tasks, module.rules, decisions, strict=True):
+                told[task.name][inside] = rule(decision[:, at], present[:, at]).numpy()
+        return told
+
+    def folds(self, repeat: int) -> NDArray[np.int64]:
+        """Fold of every validation row, [rows]; groups stay together; fixed by seed and repeat."""
+        rng = np.random.default_rng([self.plan.seed, 0xF01D, repeat])
+        groups = self.labels.groups
+        if groups is None:
+            return rng.permutation(np.arange(len(self.validation)) % FOLDS)
+        names, codes = np.unique(groups, return_inverse=True)
+        return rng.permutation(np.arange(len(names)) % FOLDS)[codes]

@@ -1,0 +1,73 @@
+"""The ledger: every score of every trial in one SQLite file, a transaction at a time."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from plait.exceptions import InputError
+from plait.search.evaluator import Trial
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS trials (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    candidate TEXT NOT NULL,
+    proposer TEXT NOT NULL,
+    rung INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    scores TEXT NOT NULL,
+    score REAL,
+    seconds REAL NOT NULL
+)
+"""
+
+
+class Ledger:
+    """The trials of one run. One writer at a time: the run's lock sees to it.
+
+    Args:
+        path: The SQLite file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path)) as connection, connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(SCHEMA)
+                yield connection
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"The ledger {self.path} cannot be used ({error}); is the file damaged?") from error
+
+    def record(self, trials: Sequence[Trial], proposer: str, rung: int, seed: int) -> None:
+        """Write one rung's trials in one transaction; an earlier, unfinished recording of the rung is replaced."""
+        rows = [
+            (
+                trial.candidate.name, trial.candidate.kind, trial.candidate.model_dump_json(exclude_defaults=True),
+                proposer, rung, seed, json.dumps(trial.scores), trial.score, trial.seconds,
+            )
+            for trial in trials
+        ]  # fmt: skip
+        with self._open() as connection:
+            connection.execute("DELETE FROM trials WHERE rung = ? AND proposer = ?", (rung, proposer))
+            connection.executemany(
+                "INSERT INTO trials (name, kind, candidate, proposer, rung, seed, scores, score, seconds)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def read(self) -> list[dict[str, Any]]:
+        """All trials in the order they were written, one dict each."""
+        with self._open() as connection:
+            connection.row_factory = sqlite3.Row
+            found = [dict(row) for row in connection.execute("SELECT * FROM trials ORDER BY number")]
+        return [{**row, "scores": json.loads(row["scores"]), "candidate": json.loads(row["candidate"])} for row in found]

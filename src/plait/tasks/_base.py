@@ -1,0 +1,116 @@
+"""What a task is (one target column) and what a kind of task must know: loss, constant predictor, answers, metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from plait._registry import Registry
+
+LabelType = Literal["int", "float", "str", "bool"]
+
+
+class Task(BaseModel):
+    """One target column, with everything that was fitted on its training labels.
+
+    Attributes:
+        name: The column.
+        kind: Name of the task kind.
+        label_type: Type of the labels in the training table; predictions come in the same.
+        classes: Class labels in sorted order (classification), as text.
+        mean, scale: Mean and standard deviation of the training labels (regression), in the column's unit.
+        prior: The constant predictor's outputs: log frequencies of the classes [classes], or [0.0] (regression:
+            the mean, in standardised units).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: str
+    label_type: LabelType
+    classes: tuple[str, ...] = ()
+    mean: float = 0.0
+    scale: float = 1.0
+    prior: tuple[float, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a head gives for this task."""
+        return len(self.prior)
+
+    @property
+    def labels(self) -> list[Any]:
+        """The classes in the type of the training table."""
+        return [typed_label(text, self.label_type) for text in self.classes]
+
+
+def typed_label(text: str, label_type: LabelType) -> Any:
+    """A class label, kept as text, in its own type."""
+    if label_type == "bool":
+        return text == "True"
+    return {"int": int, "float": float, "str": str}[label_type](text)
+
+
+class TaskKind(ABC):
+    """What can be predicted and how it is judged. Stateless: everything fitted stands in `Task`.
+
+    Outputs are what heads and late rules give: tensors [rows, task.outputs]. For classes they are logits (any constant
+    may be added to a row); for numbers, the standardised prediction [rows, 1]. Encoded targets are tensors [rows].
+
+    Attributes:
+        metrics: Names of its metrics, the first is the one shown first.
+        score_metric: The metric of the default score's loss: `log_loss` or `squared_error`.
+    """
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
+    classification: ClassVar[bool]
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss per row.
+
+        Args:
+            outputs: [rows, outputs].
+            targets: [rows], encoded.
+
+        Returns:
+            [rows]: negative log likelihood in nats (classes), squared error in standardised units (numbers).
+        """
+
+    @abstractmethod
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Class probabilities [rows, classes], or for numbers the standardised prediction [rows, 1]."""
+
+    @abstractmethod
+    def answers(self, task: Task, probabilities: NDArray[np.float64]) -> list[Any]:
+        """Predictions in the type and unit of the training table, one per row."""
+
+    @abstractmethod
+    def measure(
+        self, task: Task, probabilities: NDArray[np.float64], targets: NDArray[np.float64], names: tuple[str, ...] = ()
+    ) -> dict[str, float | None]:
+        """Metrics on labelled rows; None where one is undefined (a single class, too few rows).
+
+        Args:
+            task: The task.
+            probabilities: [rows, outputs] as `probabilities` gives them.
+            targets: [rows], encoded.
+            names: Which metrics; all if empty.
+        """
+
+
+TASK_KIND_REGISTRY: Registry[TaskKind] = Registry("task kind")
+"""Task kinds by name."""
+
+
+def constant_loss(task: Task, targets: Tensor) -> Tensor:
+    """Loss per row [rows] of the constant predictor fitted on training labels; `targets` [rows] are encoded."""
+    outputs = torch.tensor(task.prior, dtype=torch.float32).expand(len(targets), -1)
+    return TASK_KIND_REGISTRY[task.kind].loss(outputs, targets)

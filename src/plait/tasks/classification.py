@@ -1,0 +1,89 @@
+"""Binary and multiclass targets: one class out of several."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plait.tasks._base import TASK_KIND_REGISTRY, Task, TaskKind
+
+
+class Multiclass(TaskKind):
+    """One of several classes; outputs are logits [rows, classes], the loss is the log loss in nats."""
+
+    name: ClassVar[str] = "multiclass"
+    classification: ClassVar[bool] = True
+    metrics: ClassVar[tuple[str, ...]] = (
+        "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss",
+    )  # fmt: skip
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Negative log likelihood of the true class, [rows]. A class not seen in training (-1) is ignored (0)."""
+        return F.cross_entropy(outputs, targets.long(), reduction="none", ignore_index=-1)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Softmax of the logits, [rows, classes]."""
+        return outputs.softmax(dim=-1)
+
+    def answers(self, task: Task, probabilities: NDArray[np.float64]) -> list[Any]:
+        """The most probable class of every row."""
+        labels = task.labels
+        return [labels[index] for index in probabilities.argmax(axis=1)]
+
+    def measure(
+        self, task: Task, probabilities: NDArray[np.float64], targets: NDArray[np.float64], names: tuple[str, ...] = ()
+    ) -> dict[str, float | None]:
+        """Accuracy, balanced accuracy, macro-F1, AUROC and average precision (one-vs-rest, macro), log loss.
+
+        A row whose class never occurred in training (target -1) counts as wrong in the accuracies and F1; log loss is
+        then undefined, since the true class has no probability.
+        """
+        from sklearn import metrics
+
+        wanted = names or self.metrics
+        if len(targets) == 0:
+            return dict.fromkeys(wanted)
+        truth, guess = targets.astype(np.int64), probabilities.argmax(axis=1)
+        seen = truth >= 0
+        formulas: dict[str, Callable[[], float | None]] = {
+            "accuracy": lambda: float((truth == guess).mean()),
+            "balanced_accuracy": lambda: float(metrics.balanced_accuracy_score(truth, guess)),
+            "macro_f1": lambda: float(metrics.f1_score(truth, guess, average="macro", labels=np.unique(truth))),
+            "auroc": lambda: _one_vs_rest(metrics.roc_auc_score, truth[seen], probabilities[seen]),
+            "average_precision": lambda: _one_vs_rest(metrics.average_precision_score, truth[seen], probabilities[seen]),
+            "log_loss": lambda: _log_loss(probabilities, truth) if seen.all() else None,
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a class without rows: scikit-learn warns, the figures above are defined
+            return {name: formulas[name]() for name in wanted}
+
+
+class Binary(Multiclass):
+    """One of two classes; AUROC and average precision are those of the second class in sorted order."""
+
+    name: ClassVar[str] = "binary"
+
+
+def _log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+    true = np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, None)
+    return float(-np.log(true).mean())
+
+
+def _one_vs_rest(metric: Any, truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:
+    """Mean over the classes that occur; for two classes, that of the second. None unless two classes occur."""
+    occurring = np.unique(truth)
+    if len(occurring) < 2:
+        return None
+    if probabilities.shape[1] == 2:
+        return float(metric(truth == 1, probabilities[:, 1]))
+    return float(np.mean([metric(truth == label, probabilities[:, label]) for label in occurring]))
+
+
+TASK_KIND_REGISTRY.register("multiclass")(Multiclass())
+TASK_KIND_REGISTRY.register("binary")(Binary())

@@ -1,0 +1,124 @@
+"""One number per candidate: how well outputs fit the labels of some rows, higher is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plait.exceptions import InputError, did_you_mean
+from plait.tasks._base import TASK_KIND_REGISTRY, Task, constant_loss
+
+LOWER_IS_BETTER = frozenset({"log_loss", "mae", "rmse"})
+
+Outputs = Mapping[str, NDArray[np.float32]]
+"""Outputs by task, arrays [rows, task.outputs]."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Encoded targets of some rows.
+
+    Attributes:
+        targets: By task, arrays [rows].
+        labelled: By task, arrays [rows] of bool.
+        groups: Group codes [rows], or None where rows stand alone.
+    """
+
+    targets: Mapping[str, NDArray[np.float32]]
+    labelled: Mapping[str, NDArray[np.bool_]]
+    groups: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.targets.values())))
+
+
+def check_metric(metric: str | None, kinds: Sequence[str]) -> None:
+    """Check that a metric is defined for every task kind of a call.
+
+    Raises:
+        InputError: It is unknown, or a task has no such metric.
+    """
+    for kind in kinds if metric else ():
+        known = TASK_KIND_REGISTRY[kind].metrics
+        if metric not in known:
+            raise InputError(f"--metric {metric}: a {kind} target has no such metric; {did_you_mean(str(metric), known)}.")
+
+
+def loss_rows(task: Task, outputs: NDArray[np.float32], labels: Labels) -> NDArray[np.float64]:
+    """Loss per row [rows], 0 where a row has no label."""
+    targets = torch.from_numpy(np.asarray(labels.targets[task.name]))
+    losses = TASK_KIND_REGISTRY[task.kind].loss(torch.from_numpy(np.asarray(outputs)), targets).double().numpy()
+    return np.where(labels.labelled[task.name], losses, 0.0)
+
+
+def constant_rows(task: Task, labels: Labels) -> NDArray[np.float64]:
+    """Loss per row [rows] of the constant predictor, 0 where a row has no label."""
+    losses = constant_loss(task, torch.from_numpy(np.asarray(labels.targets[task.name]))).double().numpy()
+    return np.where(labels.labelled[task.name], losses, 0.0)
+
+
+def weighted_scores(
+    tasks: Sequence[Task], outputs: Outputs, labels: Labels, weights: NDArray[np.float64], metric: str | None = None
+) -> NDArray[np.float64]:
+    """Scores under several weightings of the rows (a bootstrap draw is one).
+
+    Args:
+        tasks: The tasks; the score is the mean over them.
+        outputs: By task.
+        labels: Targets of the same rows.
+        weights: Whole-number weights [draws, rows].
+        metric: None for 1 - loss / loss of the constant predictor; else a metric, turned so that higher is better.
+
+    Returns:
+        [draws]; NaN where no task can be scored.
+    """
+    columns = [
+        _ratio_scores(task, outputs, labels, weights) if metric is None else _metric_scores(task, outputs, labels, weights, metric)
+        for task in tasks
+    ]
+    stacked = np.stack(columns)
+    known = ~np.isnan(stacked)
+    return np.where(known.any(axis=0), np.where(known, stacked, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def score(tasks: Sequence[Task], outputs: Outputs, labels: Labels, metric: str | None = None) -> float | None:
+    """The score of all rows, each counted once; None where nothing can be scored (no labels)."""
+    value = float(weighted_scores(tasks, outputs, labels, np.ones((1, len(labels))), metric)[0])
+    return None if np.isnan(value) else value
+
+
+def _ratio_scores(task: Task, outputs: Outputs, labels: Labels, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    loss = weights @ loss_rows(task, outputs[task.name], labels)
+    constant = weights @ constant_rows(task, labels)
+    return np.where(constant > 0, 1 - loss / np.where(constant > 0, constant, 1), np.nan)
+
+
+def _metric_scores(
+    task: Task, outputs: Outputs, labels: Labels, weights: NDArray[np.float64], metric: str
+) -> NDArray[np.float64]:
+    kind = TASK_KIND_REGISTRY[task.kind]
+    rows = np.flatnonzero(labels.labelled[task.name])
+    probabilities = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name]))).double().numpy()
+    values = []
+    for draw in weights:
+        taken = np.repeat(rows, draw[rows].astype(np.int64))
+        truth = labels.targets[task.name][taken].astype(np.float64)
+        found = kind.measure(task, probabilities[taken], truth, (metric,))[metric]
+        values.append(np.nan if found is None else -found if metric in LOWER_IS_BETTER else found)
+    return np.array(values)
+
+
+def measure_all(tasks: Sequence[Task], outputs: Outputs, labels: Labels) -> dict[str, dict[str, object]]:
+    """Every metric of every task on its labelled rows: {task: {"n": rows, "metrics": {name: value or None}}}."""
+    told: dict[str, dict[str, object]] = {}
+    for task in tasks:
+        kind = TASK_KIND_REGISTRY[task.kind]
+        rows = labels.labelled[task.name]
+        probabilities = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name])[rows])).double().numpy()
+        targets = labels.targets[task.name][rows].astype(np.float64)
+        told[task.name] = {"n": int(rows.sum()), "metrics": kind.measure(task, probabilities, targets)}
+    return told

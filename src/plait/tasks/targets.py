@@ -1,0 +1,158 @@
+"""Fits tasks on training labels and encodes target columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from plait.data.schema import Column
+from plait.data.table import Table
+from plait.exceptions import InputError, Problems
+from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task
+
+MAX_CLASSES = 10_000
+
+
+def label_texts(column: pa.ChunkedArray) -> list[str | None]:
+    """Labels as text, None where one is missing; 3 and 3.0 are the same label."""
+    return [_label_text(cell) for cell in column.to_pylist()]
+
+
+def _label_text(cell: Any) -> str | None:
+    if cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()):
+        return None
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return cell.strip() if isinstance(cell, str) else str(cell)
+
+
+def _label_type(kind: pa.DataType) -> LabelType:
+    if pa.types.is_boolean(kind):
+        return "bool"
+    if pa.types.is_integer(kind):
+        return "int"
+    return "float" if pa.types.is_floating(kind) else "str"
+
+
+def fit_tasks(table: Table, targets: tuple[Column, ...], train: NDArray[np.int64]) -> tuple[Task, ...]:
+    """One fitted task per target column.
+
+    Args:
+        table: The table with all rows.
+        targets: The target columns.
+        train: Positions of the training rows; nothing else is looked at.
+
+    Raises:
+        InputError: A target without labels, with one class, with a class of one row, or of an unknown kind.
+    """
+    problems = Problems()
+    tasks = []
+    for column in targets:
+        try:
+            tasks.append(_fit_task(table, column, train))
+        except InputError as error:
+            problems.collect(error)
+    problems.raise_if_any()
+    return tuple(tasks)
+
+
+def _fit_task(table: Table, target: Column, train: NDArray[np.int64]) -> Task:
+    if target.kind not in TASK_KIND_REGISTRY:
+        raise InputError(
+            f"Target {target.name!r} holds {target.reason or 'cells that cannot be learned'}; a target holds classes "
+            f"(text, whole numbers, truth values) or numbers. --kind {target.name}=KIND says which: "
+            f"{', '.join(TASK_KIND_REGISTRY)}."
+        )
+    column = table.column(target.name).take(pa.array(train))
+    label_type = _label_type(table.column(target.name).type)
+    if TASK_KIND_REGISTRY[target.kind].classification:
+        return _fit_classes(target, label_texts(column), label_type)
+    return _fit_numbers(target, column, label_type)
+
+
+def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType) -> Task:
+    names, counts = np.unique([text for text in texts if text is not None], return_counts=True)
+    if len(names) == 0:
+        raise InputError(f"Target {target.name!r} has no label in any training row; at least two classes are needed.")
+    if len(names) == 1:
+        raise InputError(f"Target {target.name!r} has one class only, {str(names[0])!r}: there is nothing to tell apart.")
+    if len(names) > MAX_CLASSES:
+        raise InputError(f"Target {target.name!r} has {len(names):,} classes; at most {MAX_CLASSES:,} are learned.")
+    if target.kind == "binary" and len(names) > 2:
+        raise InputError(f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass.")
+    order = np.argsort([float(name) for name in names]) if label_type in ("int", "float") else np.arange(len(names))
+    frequencies = counts[order] / counts.sum()
+    return Task(
+        name=target.name,
+        kind=str(target.kind),
+        label_type=label_type,
+        classes=tuple(str(name) for name in names[order]),
+        prior=tuple(float(value) for value in np.log(frequencies)),
+    )
+
+
+def _fit_numbers(target: Column, column: pa.ChunkedArray, label_type: LabelType) -> Task:
+    values = _numbers(target.name, column)
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        raise InputError(f"Target {target.name!r} has no label in any training row; numbers are needed.")
+    if np.ptp(values) == 0:
+        raise InputError(f"Target {target.name!r} is {values[0]:g} in every training row: there is nothing to learn.")
+    return Task(
+        name=target.name, kind=str(target.kind), label_type=label_type,
+        mean=float(values.mean()), scale=float(values.std()), prior=(0.0,),
+    )  # fmt: skip
+
+
+def _numbers(name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
+    try:
+        numbers = pc.fill_null(pc.cast(column, pa.float64()), float("nan")).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"Target {name!r} is to be a number, but {' '.join(str(error).split())[:160]}.") from error
+    if np.isinf(numbers).any():
+        raise InputError(f"Target {name!r} holds infinite numbers; give finite ones, or leave the cell empty.")
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
+    """Refuse a class with a single row: it could be learned or judged, never both.
+
+    Raises:
+        InputError: Names the classes, with two ways out.
+    """
+    problems = Problems()
+    for target in targets:
+        if target.kind not in TASK_KIND_REGISTRY or not TASK_KIND_REGISTRY[target.kind].classification:
+            continue
+        names, counts = np.unique([text for text in label_texts(table.column(target.name)) if text], return_counts=True)
+        single = [str(name) for name in names[counts == 1]]
+        if single and len(names) > 1:
+            problems.add(
+                f"Target {target.name!r}: class {', '.join(map(repr, single[:5]))} has one row only; two are needed, one to "
+                "learn from and one to check on. Add rows, or empty that label (a row without a label may stay)."
+            )
+    problems.raise_if_any()
+
+
+def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A target column as numbers.
+
+    Returns:
+        (targets, labelled), arrays [rows]: class index (-1 for a class that training never saw) or standardised
+        number, 0 where there is no label; and whether there is one.
+
+    Raises:
+        InputError: A numeric target that is not numeric here.
+    """
+    column = table.column(task.name)
+    if not TASK_KIND_REGISTRY[task.kind].classification:
+        values = (_numbers(task.name, column) - task.mean) / task.scale
+        return np.nan_to_num(values).astype(np.float32), ~np.isnan(values)
+    index = {text: position for position, text in enumerate(task.classes)}
+    texts = label_texts(column)
+    codes = np.array([0 if text is None else index.get(text, -1) for text in texts], np.float32)
+    return codes, np.array([text is not None for text in texts], np.bool_)

@@ -1,0 +1,74 @@
+"""Files that are either whole or not there: safetensors and JSON, written beside, synced, renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from plait.exceptions import InputError
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is the old one or the new one, never a part.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); is the disk full, or the folder read-only?") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; NaN and infinity are refused."""
+    write_atomic(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode())
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors atomically as safetensors; texts may travel with them."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_atomic(path, save(plain, dict(metadata or {})))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors written by `save_tensors`.
+
+    Raises:
+        InputError: Missing, cut off, or not safetensors.
+    """
+    try:
+        return load(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is damaged ({error}); fit again, or restore the file.") from error
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Load a state dict, every tensor of it and no other.
+
+    Raises:
+        InputError: Names or shapes differ from the module's.
+    """
+    expected = module.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors))
+    wrong += sorted(name for name in set(expected) & set(tensors) if expected[name].shape != tensors[name].shape)
+    if wrong:
+        raise InputError(f"{what} does not hold the weights it should: {', '.join(wrong[:5])}. Was it altered?")
+    with torch.no_grad():
+        module.load_state_dict(dict(tensors))

@@ -1,0 +1,98 @@
+"""The one model class: unimodal networks, what combines them, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from plait.data.batches import Batch, Rows
+from plait.encoders._base import Encoder, HiddenStates
+from plait.fusion.candidates import Decision
+from plait.tasks._base import Task
+
+
+class UnimodalNetwork(nn.Module):
+    """An encoder and a linear head per task on its last layer.
+
+    Args:
+        encoder: The encoder.
+        tasks: The tasks, in the order of the outputs.
+    """
+
+    def __init__(self, encoder: Encoder, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.widths[-1], sum(task.outputs for task in tasks))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of layers 0..L+1."""
+        return (*self.encoder.widths, self.head.out_features)
+
+    def forward(self, values: Tensor) -> HiddenStates:
+        """[B, *shape] to layers 0..L+1; layer L+1 holds the outputs for all tasks side by side."""
+        states: HiddenStates = self.encoder(values)
+        return HiddenStates((*states.layers, self.head(states.layers[-1])), states.tokens, states.token_mask)
+
+
+class CachedStates(nn.Module):
+    """Stands in the place of a unimodal network whose hidden states were computed before.
+
+    Args:
+        widths: Widths of layers 0..L+1.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.widths = tuple(widths)
+
+    def forward(self, flat: Tensor) -> HiddenStates:
+        """[B, sum of widths], the layers side by side, to layers 0..L+1."""
+        return HiddenStates(flat.split(list(self.widths), dim=1))
+
+
+class Model(nn.Module):
+    """Unimodal networks and what turns their hidden states into outputs.
+
+    A single modality, a late rule and a fusion architecture differ in `decision` alone; frozen networks whose states
+    are cached are replaced by `CachedStates`.
+
+    Args:
+        networks: By modality.
+        decision: Single modality, late fusion, or fusion network.
+        tasks: The tasks, in the order of the outputs.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], decision: Decision, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.names = tuple(networks)
+        self.networks = nn.ModuleList(networks.values())
+        self.decision = decision
+        self.tasks = tuple(tasks)
+
+    def hidden(self, batch: Batch) -> dict[str, HiddenStates]:
+        """Hidden states by modality."""
+        return {name: network(batch.inputs[name]) for name, network in zip(self.names, self.networks, strict=True)}
+
+    def outputs(self, states: Mapping[str, HiddenStates], batch: Batch) -> dict[str, Tensor]:
+        """Outputs by task, [B, outputs], from hidden states."""
+        told: dict[str, Tensor] = self.decision(states, batch.present)
+        return told
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Outputs by task, [B, outputs]."""
+        return self.outputs(self.hidden(batch), batch)
+
+    @torch.inference_mode()
+    def predict(self, rows: Rows, batch_size: int = 256) -> dict[str, Tensor]:
+        """Outputs by task for all rows, [rows, outputs], in evaluation mode and in order; on the CPU."""
+        self.eval()
+        device = next((tensor.device for tensor in self.state_dict().values()), torch.device("cpu"))
+        pieces: dict[str, list[Tensor]] = {task.name: [] for task in self.tasks}
+        for batch in rows.in_order(batch_size):
+            for name, values in self(batch.to(device)).items():
+                pieces[name].append(values.cpu())
+        sizes = {task.name: task.outputs for task in self.tasks}
+        return {name: torch.cat(found) if found else torch.zeros(0, sizes[name]) for name, found in pieces.items()}
