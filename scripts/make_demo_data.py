@@ -5,6 +5,7 @@
 Each row pairs one of scikit-learn's 1,797 handwritten digits (8x8 pixels, unchanged) with one
 English word, zero to nine, spoken by espeak-ng and mixed with noise. The word is always the digit
 in the picture, so both columns tell the class; the noise keeps the sound alone from being enough.
+As in real tables, some cells are empty: a quarter of the rows have no picture, others no sound.
 
 A voice is an accent (`en-gb-scotland`) and a variant (`f3`), written `en-gb-scotland+f3`. Each
 variant belongs to one split only, so no voice heard in validation or test occurs in training.
@@ -57,6 +58,7 @@ PITCH = (25, 75)  # espeak-ng's scale, 0 to 99
 SLACK_SECONDS = 0.25  # silence before and after the word, together, at most
 SNR_DB = (0.0, 12.0)  # the word's power over the noise's
 PEAK_DB = (-20.0, -2.0)
+EMPTY = {"image": 0.25, "sound": 0.15}  # shares of rows without a picture, and without a sound; never without both
 NOISES = ("white", "pink", "babble")
 BABBLE_TALKERS = 6
 
@@ -226,6 +228,12 @@ def encode_sounds(clips: Sequence[Clip], rng: np.random.Generator) -> list[bytes
     return sounds
 
 
+def draw_empty(rows: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which rows have no picture, and which have no sound, as in tables where not all was collected."""
+    draw = rng.random(rows)
+    return draw < EMPTY["image"], draw > 1 - EMPTY["sound"]
+
+
 def build_table(seed: int) -> pa.Table:
     """The whole data set as an Arrow table."""
     rng = np.random.default_rng(seed)
@@ -233,9 +241,11 @@ def build_table(seed: int) -> pa.Table:
     splits = draw_splits(digits, rng)
     variants = draw_variants(rng)
     clips = [draw_clip(int(d), s, variants[s], rng) for d, s in zip(digits, splits, strict=True)]
+    images, sounds = [encode_image(row.reshape(8, 8)) for row in pixels], encode_sounds(clips, rng)
+    image_empty, sound_empty = draw_empty(len(clips), rng)
     columns = {
-        "image": pa.array([encode_image(row.reshape(8, 8)) for row in pixels], pa.binary()),
-        "sound": pa.array(encode_sounds(clips, rng), pa.binary()),
+        "image": pa.array(images, pa.binary(), mask=image_empty),
+        "sound": pa.array(sounds, pa.binary(), mask=sound_empty),
         "digit": pa.array([clip.digit for clip in clips], pa.int64()),
         "voice": pa.array([clip.voice for clip in clips], pa.string()),
         "split": pa.array(splits, pa.string()),

@@ -15,6 +15,7 @@ from plait.data.batches import Rows
 from plait.data.decode import CHUNK
 from plait.data.infer import Wishes
 from plait.data.readers._base import Reader, load_reader
+from plait.data.resolve import resolve_media
 from plait.data.schema import Schema
 from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
@@ -25,17 +26,17 @@ from plait.pipeline.finish import WEIGHTS
 from plait.pipeline.fit import run_fit, single_thread
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
-from plait.pipeline.read import resolve_media
-from plait.pipeline.run import file_digest, read_manifest
+from plait.pipeline.run import describe, file_digest, leaderboard_rows, read_manifest
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_targets
 from plait.training.checkpoints import load_into, load_tensors
 from plait.training.model import Model, UnimodalNetwork
 
-LEADERBOARD_KEYS = ("name", "kind", "validation", "test", "seconds", "chosen")
-
 BadRows = Literal["fail", "skip"]
+
+PLAIN = {"int": "int64", "float": "float64", "str": "object", "bool": "bool"}
+NULLABLE = {"int": "Int64", "float": "float64", "str": "object", "bool": "boolean"}
 
 
 def fit(
@@ -179,7 +180,7 @@ class Predictor:
         return self._answers(*self._probabilities(self._read(table), bad_rows, allow_outside))
 
     def predict_proba(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
-        """Class probabilities: a column `<target>__<class>` per class, in sorted order; 0 to 1, rows sum to 1 per target.
+        """Class probabilities, 0 to 1: a column `<target>__<class>` per class, in sorted order; they sum to 1.
 
         Numeric targets have none and are left out. Arguments and errors are those of `predict`.
         """
@@ -214,16 +215,11 @@ class Predictor:
 
     def leaderboard_rows(self) -> list[dict[str, Any]]:
         """The leaderboard as plain data; a score that does not exist is None."""
-        return [{key: row[key] for key in LEADERBOARD_KEYS} for row in self.manifest["leaderboard"]]
+        return leaderboard_rows(self.manifest)
 
     def show(self) -> dict[str, Any]:
         """What predicts: its architectures (none for one modality and for late rules), and the modalities it uses."""
-        architecture = self.candidate.architecture
-        cells = architecture.model_dump(exclude_none=True)["cells"] if architecture else []
-        return {
-            "architectures": [{"text": str(architecture), "cells": list(cells)}] if architecture else [],
-            "modalities": {"used": list(self.manifest["used"]), "discarded": list(self.manifest["discarded"])},
-        }
+        return describe(self.manifest)
 
     def _read(self, table: Any) -> Table:
         read = read_table(table)
@@ -246,7 +242,7 @@ class Predictor:
                     kind = TASK_KIND_REGISTRY[next(task.kind for task in self.tasks if task.name == name)]
                     found[name].append((values if outputs else kind.probabilities(values)).numpy())
         if bad and bad_rows == "fail":
-            told = list_bad_rows(bad, np.zeros(len(table), np.int8))
+            told = list_bad_rows(bad, np.arange(len(table)))
             raise InputError(
                 f"{len(bad)} row{'s' * (len(bad) != 1)} of {table.name} cannot be read:\n{told}\n"
                 "Mend them, or leave their answers empty by --bad-rows skip."
@@ -263,7 +259,9 @@ class Predictor:
     ) -> Iterator[tuple[int, dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]], dict[int, str]]]:
         for start in range(0, len(table), CHUNK):
             piece = replace(table, data=table.data.slice(start, CHUNK))
-            inputs, present, bad = {}, {}, {}
+            inputs: dict[str, NDArray[Any]] = {}
+            present: dict[str, NDArray[np.bool_]] = {}
+            bad: dict[int, str] = {}
             for name, reader in self.readers.items():
                 reading = reader.read(replace(piece, data=piece.data.select(self.columns[name])))
                 inputs[name], present[name] = reading.values, reading.present
@@ -276,11 +274,8 @@ class Predictor:
             kind = TASK_KIND_REGISTRY[task.kind]
             answers = kind.answers(task, found[task.name].astype(np.float64))
             filled = [None if row in bad else answer for row, answer in enumerate(answers)]
-            if kind.classification:
-                dtype = {"int": "Int64" if bad else "int64", "float": "float64", "bool": "boolean" if bad else "bool"}.get(task.label_type, "object")  # fmt: skip
-            else:
-                dtype = "float64"
-            columns[task.name] = pd.Series(filled, dtype=dtype)
+            label_type = task.label_type if kind.classification else "float"
+            columns[task.name] = pd.Series(filled, dtype=(NULLABLE if bad else PLAIN)[label_type])
         return pd.DataFrame(columns)
 
     def _chances(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:

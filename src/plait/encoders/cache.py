@@ -71,7 +71,9 @@ def hidden_states(
     return found
 
 
-def moments_of(states: NDArray[np.float32], rows: NDArray[np.int64], chunk: int = 8192) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def moments_of(
+    states: NDArray[np.float32], rows: NDArray[np.int64], chunk: int = 8192
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and deviation of every column over some rows, streamed; constants have deviation 1. Arrays [columns]."""
     total = np.zeros(states.shape[1])
     squares = np.zeros(states.shape[1])

@@ -58,7 +58,9 @@ class MapStack(nn.Module):
 
     GRID = 2
 
-    def __init__(self, shape: tuple[int, int, int], blocks: Sequence[nn.Module], channels: Sequence[int], dense: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], blocks: Sequence[nn.Module], channels: Sequence[int], dense: int
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.near_raw = _near_raw_size(shape)
@@ -69,7 +71,10 @@ class MapStack(nn.Module):
                 layer.train()
         self.grid = (min(self.GRID, maps.shape[2]), min(self.GRID, maps.shape[3]))
         self.dense = nn.Sequential(
-            nn.Dropout(0.2), nn.Linear(channels[-1] * self.grid[0] * self.grid[1], dense), nn.BatchNorm1d(dense), nn.ReLU()
+            nn.Dropout(0.2),
+            nn.Linear(channels[-1] * self.grid[0] * self.grid[1], dense),
+            nn.BatchNorm1d(dense),
+            nn.ReLU(),
         )
         self.widths = (shape[0] * self.near_raw[0] * self.near_raw[1], *channels, dense)
 

@@ -29,6 +29,11 @@ class Source(BaseModel):
         return self
 
     @property
+    def state(self) -> tuple[str, int] | None:
+        """(modality, layer), or None for a cell."""
+        return None if self.modality is None or self.layer is None else (self.modality, self.layer)
+
+    @property
     def sort_key(self) -> tuple[bool, str, int]:
         """Modalities by name and layer first, then cells by number."""
         if self.cell is not None:

@@ -1,4 +1,4 @@
-"""Candidates: everything that competes to be returned, described as data: one modality, a late rule, an architecture."""
+"""Candidates: what competes to be returned, described as data: one modality, a late rule, an architecture."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class WeightedMean(LateRule):
             mixed = _mean(values, present, free.softmax(0))
             outputs = mixed.clamp_min(FLOOR).log() if self.classification else mixed
             loss = kind.loss(outputs, targets.double())[present.any(0)].mean() + 1e-3 * free.square().sum()
-            loss.backward()
+            torch.autograd.backward(loss)
             return float(loss.detach()), np.asarray(free.grad)
 
         if present.any():
@@ -315,7 +315,7 @@ class LateFusion(nn.Module):
 
 
 def decisions_of(last: Mapping[str, Tensor], tasks: Sequence[Task]) -> list[Tensor]:
-    """Per task the decisions [M, B, C] in each modality's outputs [B, all tasks' outputs]: log probabilities or numbers."""
+    """Decisions [M, B, C] per task (log probabilities or numbers), cut from each modality's outputs [B, all tasks']."""
     found, start = [], 0
     for task in tasks:
         pieces = torch.stack([values[:, start : start + task.outputs] for values in last.values()])
@@ -347,4 +347,4 @@ class SingleModality(nn.Module):
         """Outputs by task, [B, outputs]."""
         outputs = torch.where(present[self.modality][:, None], states[self.modality].layers[-1], self.prior)
         sizes = [task.outputs for task in self.tasks]
-        return {task.name: piece for task, piece in zip(self.tasks, outputs.split(sizes, dim=1), strict=True)}
+        return {task.name: piece for task, piece in zip(self.tasks, torch.split(outputs, sizes, dim=1), strict=True)}

@@ -35,9 +35,8 @@ class FusionCell(nn.Module):
     def __init__(self, cell: Cell, widths: Sequence[int], width: int) -> None:
         super().__init__()
         self.cell = cell
-        self.projections = nn.ModuleList(nn.Linear(source, width) for source in widths)
-        for projection in self.projections:  # as one linear layer over the concatenation would be initialised
-            nn.init.uniform_(projection.weight, -(sum(widths) ** -0.5), sum(widths) ** -0.5)
+        bound = sum(widths) ** -0.5  # as one linear layer over the concatenation would be initialised
+        self.projections = nn.ModuleList(_uniform(nn.Linear(source, width), bound) for source in widths)
         self.absent = nn.Parameter(torch.zeros(len(widths), width))
         self.empty = nn.Parameter(torch.zeros(width))
 
@@ -56,6 +55,12 @@ class FusionCell(nn.Module):
             total = total + torch.where(mask[:, None], projection(values), absent)
         anything = torch.stack(list(present)).any(dim=0)
         return ACTIVATIONS[self.cell.activation](torch.where(anything[:, None], total, self.empty)), anything
+
+
+def _uniform(layer: nn.Linear, bound: float) -> nn.Linear:
+    """The layer with its weights drawn evenly from -bound..bound."""
+    nn.init.uniform_(layer.weight, -bound, bound)
+    return layer
 
 
 class FusionNetwork(nn.Module):
@@ -77,14 +82,12 @@ class FusionNetwork(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.architecture, self.tasks = architecture, tuple(tasks)
-        self.sources = sorted(
-            {(s.modality, s.layer) for cell in architecture.cells for s in cell.sources if s.modality is not None and s.layer is not None}
-        )  # fmt: skip
+        self.sources = sorted({s.state for cell in architecture.cells for s in cell.sources if s.state is not None})
         sizes = {(name, layer): layer_widths[name][layer] for name, layer in self.sources}
         self.cells = nn.ModuleList(
-            FusionCell(cell, [width if s.cell is not None else sizes[s.modality or "", s.layer or 0] for s in cell.sources], width)
+            FusionCell(cell, [sizes[s.state] if s.state is not None else width for s in cell.sources], width)
             for cell in architecture.cells
-        )  # fmt: skip
+        )
         self.heads = nn.ModuleList(nn.Linear(width, task.outputs) for task in self.tasks)
         self.dropout = nn.Dropout(dropout)
         for index, source in enumerate(self.sources):
@@ -110,17 +113,17 @@ class FusionNetwork(nn.Module):
             states: Hidden states by modality.
             present: [B] of bool by modality.
         """
-        scaled = {
-            source: (states[source[0]].layers[source[1]] - getattr(self, f"mean_{i}")) / getattr(self, f"deviation_{i}")
+        inputs = {
+            source: (
+                (states[source[0]].layers[source[1]] - getattr(self, f"mean_{i}")) / getattr(self, f"deviation_{i}"),
+                present[source[0]],
+            )
             for i, source in enumerate(self.sources)
         }
         done: list[tuple[Tensor, Tensor]] = []
-        for cell in self.cells:
-            inputs = [
-                done[s.cell - 1] if s.cell is not None else (scaled[s.modality, s.layer], present[s.modality])
-                for s in cell.cell.sources
-            ]
-            values, anything = cell([pair[0] for pair in inputs], [pair[1] for pair in inputs])
+        for description, cell in zip(self.architecture.cells, self.cells, strict=True):
+            read = [inputs[s.state] if s.state is not None else done[(s.cell or 0) - 1] for s in description.sources]
+            values, anything = cell([pair[0] for pair in read], [pair[1] for pair in read])
             done.append((self.dropout(values), anything))
         last = done[-1][0]
         return {task.name: head(last) for task, head in zip(self.tasks, self.heads, strict=True)}

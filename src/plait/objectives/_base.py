@@ -50,7 +50,7 @@ class Objective(ABC):
         """The batch to use instead of this one; the same by default."""
         return batch
 
-    def after_step(self, model: LearningModel) -> None:
+    def after_step(self, model: LearningModel) -> None:  # noqa: B027 - a hook that most objectives do not need
         """Act after the optimiser's step; nothing by default."""
 
 

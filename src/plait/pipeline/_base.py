@@ -37,6 +37,7 @@ class Source:
         table: The columns that matter: inputs, targets, group, split.
         given: [rows]: the part that a row's own table or the split column gives it; -1 where it is to be drawn.
         origin: [rows]: 0, 1, 2 for the training, validation and test table.
+        numbers: [rows]: the row's position in its own table.
         schema: Roles and kinds.
         digests: By modality, [rows]: content digests.
         fingerprint: A digest over everything above.
@@ -46,10 +47,20 @@ class Source:
     table: Table
     given: NDArray[np.int8]
     origin: NDArray[np.int8]
+    numbers: NDArray[np.int64]
     schema: Schema
     digests: dict[str, NDArray[np.uint64]]
     fingerprint: str
     bad: dict[int, str]
+
+    def take(self, rows: NDArray[np.int64]) -> Source:
+        """The same with some of the rows only."""
+        new = {int(row): position for position, row in enumerate(rows)}
+        return Source(
+            self.table.take(rows), self.given[rows], self.origin[rows], self.numbers[rows], self.schema,
+            {name: digests[rows] for name, digests in self.digests.items()}, self.fingerprint,
+            {new[row]: reason for row, reason in self.bad.items() if row in new},
+        )  # fmt: skip
 
 
 class Clock:

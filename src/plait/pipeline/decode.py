@@ -77,7 +77,7 @@ class DecodeStage(Stage):
     def _refuse_or_tell(self, fit: Fit, bad: dict[int, str]) -> None:
         if not bad:
             return
-        told = list_bad_rows(bad, fit.source.origin)
+        told = list_bad_rows(bad, fit.source.numbers, fit.source.origin)
         if fit.options.bad_rows == "fail":
             raise InputError(
                 f"{len(bad)} row{'s' * (len(bad) != 1)} cannot be read:\n{told}\n"
@@ -91,11 +91,10 @@ def _cells(fit: Fit, modality: Modality) -> Table:
     return Table(table.data.select(list(modality.columns)), table.name, table.folder)
 
 
-def list_bad_rows(bad: dict[int, str], origin: NDArray[np.int8]) -> str:
-    """Bad rows one a line, the first 20, with the row's number (from 1, header not counted) in its own table."""
+def list_bad_rows(bad: dict[int, str], numbers: NDArray[np.int64], origin: NDArray[np.int8] | None = None) -> str:
+    """Bad rows one a line, the first 20, with the row's number (from 1, the header not counted) in its own table."""
     lines = []
     for row in sorted(bad)[:SHOWN]:
-        own = row - int(np.flatnonzero(origin == origin[row])[0])
-        table = "" if origin[row] == 0 else f" of the {PARTS[origin[row]]} table"
-        lines.append(f"  row {own + 1}{table}: {bad[row]}")
+        table = "" if origin is None or origin[row] == 0 else f" of the {PARTS[origin[row]]} table"
+        lines.append(f"  row {numbers[row] + 1}{table}: {bad[row]}")
     return "\n".join(lines) + (f"\n  ... and {len(bad) - SHOWN} more" if len(bad) > SHOWN else "")

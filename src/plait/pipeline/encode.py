@@ -80,7 +80,9 @@ class EncodeStage(Stage):
         sample = np.sort(np.random.default_rng([fit.options.seed, 1]).permutation(train)[:INPUT_SAMPLE])
         network.encoder.fit_input(np.asarray(decoded.values[sample]), fit.options.seed)
         model = Model({self.modality: network}, SingleModality(self.modality, fit.tasks), fit.tasks)
-        rows = Rows({self.modality: decoded.values}, {self.modality: decoded.present}, fit.labels.targets, fit.labels.labelled)
+        rows = Rows(
+            {self.modality: decoded.values}, {self.modality: decoded.present}, fit.labels.targets, fit.labels.labelled
+        )
         fit.narrator.begin(f"Learning {self.modality}", 100)
         trainer = Trainer(
             model, [Supervised()], encoder_plan(len(train), fit.options.seed, self._seconds(fit)), hooks=[_Tell(fit)],

@@ -110,7 +110,9 @@ def _pack(trials: Sequence[Trial]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for number, trial in enumerate(trials):
         for seed, outputs in enumerate(trial.outputs):
-            tensors |= {f"{number}/outputs/{seed}/{name}": torch.from_numpy(np.asarray(v)) for name, v in outputs.items()}
+            tensors |= {
+                f"{number}/outputs/{seed}/{name}": torch.from_numpy(np.asarray(v)) for name, v in outputs.items()
+            }
         tensors |= {f"{number}/weights/{name}": tensor for name, tensor in trial.weights.items()}
     return tensors
 

@@ -11,16 +11,18 @@ import numpy as np
 from torch import Tensor
 
 from plait._version import __version__
+from plait.data.atomic import write_json
 from plait.data.batches import Rows
 from plait.data.splits import PARTS
+from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.encode import encode_rows
 from plait.pipeline.evaluate import fit_labels, labels_of
 from plait.pipeline.run import FORMAT, MANIFEST, file_digest
 from plait.report.page import write_report
-from plait.search.choosing import Choice, Comparison, bootstrap_scores, choose
+from plait.search.choosing import Choice, bootstrap_scores, choose
 from plait.tasks.score import Labels, measure_all, score
-from plait.training.checkpoints import load_into, save_tensors, write_json
+from plait.training.checkpoints import load_into, save_tensors
 from plait.training.model import CachedStates, Model
 
 WEIGHTS = "weights.safetensors"
@@ -49,9 +51,7 @@ class ChooseStage(Stage):
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The choice."""
-        told = {name: tuple(value) if isinstance(value, list) else value for name, value in result.items() if name != "notes"}
-        fusion = told.pop("fusion")
-        fit.choice = Choice(**told, fusion=Comparison(**fusion) if fusion else None)
+        fit.choice = Choice.from_json(result)
 
 
 class RefitStage(Stage):
@@ -154,6 +154,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any] | None) -> dict[str, A
         "tasks": [task.model_dump() for task in fit.tasks],
         "modalities": [_modality(fit, number, name) for number, name in enumerate(fit.networks)],
         "decision": chosen.model_dump(exclude_defaults=True),
+        "architectures": _architectures(chosen),
         "used": list(chosen.used),
         "discarded": sorted({m.name for m in fit.source.schema.modalities} - set(chosen.used)),
         "weights": {"file": WEIGHTS, "sha256": weights},
@@ -167,6 +168,13 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any] | None) -> dict[str, A
         "stages": {name: round(seconds, 3) for name, seconds in fit.seconds.items()},
         "notes": fit.notes,
     }
+
+
+def _architectures(chosen: Candidate) -> list[dict[str, Any]]:
+    if chosen.architecture is None:
+        return []
+    cells = chosen.architecture.model_dump(mode="json", exclude_none=True)["cells"]
+    return [{"text": str(chosen.architecture), "cells": cells}]
 
 
 def _choice(fit: Fit) -> Choice:
@@ -227,7 +235,8 @@ def _data(fit: Fit) -> dict[str, Any]:
         for m in fit.source.schema.modalities
     }
     labelled = {
-        task.name: {part: int(fit.labels.labelled[task.name][rows].sum()) for part, rows in parts.items()} for task in fit.tasks
+        task.name: {part: int(fit.labels.labelled[task.name][rows].sum()) for part, rows in parts.items()}
+        for task in fit.tasks
     }
     classes = {
         task.name: {

@@ -48,7 +48,9 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
         try:
             clock.spent = _spent(run)
             fit = Fit(options, run, source, narrator, clock, ArrayCache())
-            run.log("fit", fingerprint=source.fingerprint, seed=options.seed, limit=options.limit, trials=options.trials)
+            run.log(
+                "fit", fingerprint=source.fingerprint, seed=options.seed, limit=options.limit, trials=options.trials
+            )
             for sentence in notes:
                 fit.note(sentence)
             _stages(fit)

@@ -50,7 +50,9 @@ class FitOptions:
     def check(self, problems: Problems) -> None:
         """Note every mistake that can be seen without reading a table."""
         if self.time_limit is not None and self.trials is not None:
-            problems.add("Both --time-limit and --trials are given; give one: a limit in seconds, or a number of trials.")
+            problems.add(
+                "Both --time-limit and --trials are given; give one: a limit in seconds, or a number of trials."
+            )
         if self.time_limit is not None and not (self.time_limit > 0 and math.isfinite(self.time_limit)):
             problems.add(f"--time-limit is {self.time_limit:g}; give a number of seconds above 0.")
         if self.trials is not None and self.trials < 1:
@@ -62,7 +64,9 @@ class FitOptions:
         if self.workers < 1:
             problems.add(f"--workers is {self.workers}; give 1 or more.")
         if self.wishes.split and (self.validation is not None or self.test is not None):
-            problems.add("--split-column says which rows are for what, and so do --validation and --test; give one of both.")
+            problems.add(
+                "--split-column says which rows are for what, and so do --validation and --test; give one of both."
+            )
         if self.schema and (self.wishes.inputs or self.wishes.ignored or self.wishes.kinds or self.wishes.targets):
             problems.add("--schema holds roles and kinds already; change them there, or leave --schema out.")
         self._check_device(problems)

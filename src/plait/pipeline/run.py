@@ -7,14 +7,15 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
+from plait.data.atomic import write_json
 from plait.exceptions import InputError
-from plait.training.checkpoints import write_json
 
 FORMAT: Final = 1
 """Version of the run folder's format; a newer one is refused."""
@@ -43,9 +44,13 @@ class RunFolder:
             self._lock = FileLock(path / ".lock", timeout=0)
             self._lock.acquire()
         except Timeout as error:
-            raise InputError(f"Another process is writing the run {path}; wait for it, or give another --out.") from error
+            raise InputError(
+                f"Another process is writing the run {path}; wait for it, or give another --out."
+            ) from error
         except OSError as error:
-            raise InputError(f"The run folder {path} cannot be written ({error.strerror}); give another --out.") from error
+            raise InputError(
+                f"The run folder {path} cannot be written ({error.strerror}); give another --out."
+            ) from error
 
     @staticmethod
     def check(path: Path, resume: bool) -> None:
@@ -113,7 +118,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     folder = Path(path)
     manifest = folder / MANIFEST
     if not folder.is_dir():
-        raise InputError(f"There is no run folder {folder}; `plait fit TABLE --target COLUMN --out {folder}` makes one.")
+        raise InputError(
+            f"There is no run folder {folder}; `plait fit TABLE --target COLUMN --out {folder}` makes one."
+        )
     if not manifest.exists():
         if (folder / "stages").exists():
             raise InputError(f"The run {folder} is not finished; go on with it: the same `plait fit` with --resume.")
@@ -129,3 +136,19 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             f"this plait reads up to format {FORMAT}: update plait."
         )
     return dict(content)
+
+
+LEADERBOARD_KEYS: Final = ("name", "kind", "validation", "test", "seconds", "chosen")
+
+
+def leaderboard_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The leaderboard of a run as plain data, best first; a score that does not exist is None."""
+    return [{key: row[key] for key in LEADERBOARD_KEYS} for row in manifest["leaderboard"]]
+
+
+def describe(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What predicts: its architectures (none for one modality and for late rules), and the modalities it uses."""
+    return {
+        "architectures": list(manifest["architectures"]),
+        "modalities": {"used": list(manifest["used"]), "discarded": list(manifest["discarded"])},
+    }

@@ -9,14 +9,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from plait.data.atomic import write_atomic
 from plait.data.digest import combine
 from plait.data.splits import PARTS, TEST, TRAIN, VALIDATION, Shares, codes_of, split_rows
 from plait.exceptions import InputError
 from plait.pipeline._base import Fit, Stage
-from plait.tasks._base import TASK_KIND_REGISTRY, Task
+from plait.pipeline.afford import affordable
+from plait.tasks._base import Task
 from plait.tasks.score import Labels
-from plait.tasks.targets import encode_targets, fit_tasks, label_texts
-from plait.training.checkpoints import write_atomic
+from plait.tasks.targets import encode_targets, fit_tasks, is_classification, label_texts
 
 
 class SplitStage(Stage):
@@ -26,8 +27,8 @@ class SplitStage(Stage):
     after: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The tables and the seed."""
-        return [fit.source.fingerprint, str(fit.options.seed)]
+        """The tables, the seed, and whether time is limited."""
+        return [fit.source.fingerprint, str(fit.options.seed), str(fit.options.limit)]
 
     def files(self, fit: Fit) -> list[str]:
         """The table of parts."""
@@ -35,11 +36,12 @@ class SplitStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Draw what is not given, fit tasks on the training rows, look for identical rows."""
-        parts = self._parts(fit)
+        parts = affordable(fit, self._parts(fit))
         counts = [int((parts == part).sum()) for part in range(3)]
         if counts[TRAIN] == 0 or counts[VALIDATION] == 0:
             raise InputError(
-                f"{counts[TRAIN]} training and {counts[VALIDATION]} validation rows; each needs one at least. Give more rows."
+                f"{counts[TRAIN]} training and {counts[VALIDATION]} validation rows; each needs one at least: "
+                "give more rows."
             )
         tasks = fit_tasks(fit.source.table, fit.source.schema.targets, np.flatnonzero(parts == TRAIN).astype(np.int64))
         self._tell(fit, parts)
@@ -49,11 +51,15 @@ class SplitStage(Stage):
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Parts, tasks and labels for the later stages."""
         words = parquet.read_table(fit.run.path / "splits.parquet").column("part").to_pylist()
-        fit.parts = np.array([PARTS.index(word) if word in PARTS else -1 for word in words], np.int8)
+        parts = np.array([PARTS.index(word) if word in PARTS else -1 for word in words], np.int8)
+        used = np.flatnonzero(parts >= 0).astype(np.int64)
+        fit.source, fit.parts = fit.source.take(used), parts[used]
         fit.tasks = tuple(Task.model_validate(task) for task in result["tasks"])
         pairs = {task.name: encode_targets(task, fit.source.table) for task in fit.tasks}
         fit.labels = Labels(
-            {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}, _groups(fit)
+            {name: pair[0] for name, pair in pairs.items()},
+            {name: pair[1] for name, pair in pairs.items()},
+            _groups(fit),
         )
         fit.modalities = fit.source.schema.modalities
 
@@ -71,37 +77,43 @@ class SplitStage(Stage):
     def _classes(self, fit: Fit) -> NDArray[np.int64]:
         """Class codes of the first classification target; all the same without one."""
         for target in fit.source.schema.targets:
-            if target.kind in TASK_KIND_REGISTRY and TASK_KIND_REGISTRY[target.kind].classification:
+            if is_classification(target.kind):
                 texts = [text or "" for text in label_texts(fit.source.table.column(target.name))]
                 return np.asarray(np.unique(texts, return_inverse=True)[1], dtype=np.int64)
         return np.zeros(len(fit.source.table), np.int64)
 
     def _tell(self, fit: Fit, parts: NDArray[np.int8]) -> None:
-        if unused := int((parts == -1).sum()):
+        if unused := int((fit.source.given == -2).sum()):
             fit.note(f"{unused} rows have an empty split cell and are not used.")
         rows = combine(list(fit.source.digests.values()))
         for part in (VALIDATION, TEST):
             twins = np.isin(rows[parts == part], rows[parts == TRAIN])
             if twins.any():
                 fit.note(
-                    f"{int(twins.sum())} of {len(twins)} {PARTS[part]} rows are identical in content to a training row: "
+                    f"{int(twins.sum())} of {len(twins)} {PARTS[part]} rows equal a training row in content: "
                     "figures on them flatter. Remove them, or keep twins together with --group."
                 )
         twins = np.isin(rows[parts == TEST], rows[parts == VALIDATION])
         if twins.any():
-            fit.note(f"{int(twins.sum())} of {len(twins)} test rows are identical in content to a validation row.")
+            fit.note(f"{int(twins.sum())} of {len(twins)} test rows equal a validation row in content.")
         groups = _groups(fit)
         if groups is not None and not (fit.source.given == -1).any():
             shared = np.intersect1d(groups[parts == TRAIN], groups[(parts == VALIDATION) | (parts == TEST)])
             if len(shared):
-                fit.note(f"{len(shared)} groups stand in the training rows and in others as well: the given split tears them apart.")
+                fit.note(
+                    f"{len(shared)} groups stand in the training rows and in others as well: "
+                    "the given split tears them apart."
+                )
 
     def _write(self, fit: Fit, parts: NDArray[np.int8]) -> None:
-        origin = fit.source.origin
-        starts = {part: int(np.flatnonzero(origin == part)[0]) for part in np.unique(origin)}
         words = [PARTS[part] if part >= 0 else None for part in parts]
-        row = np.arange(len(parts)) - np.array([starts[part] for part in origin])
-        data = pa.table({"table": [PARTS[part] for part in origin], "row": row, "part": pa.array(words, pa.string())})
+        data = pa.table(
+            {
+                "table": [PARTS[part] for part in fit.source.origin],
+                "row": fit.source.numbers,
+                "part": pa.array(words, pa.string()),
+            }
+        )
         sink = pa.BufferOutputStream()
         parquet.write_table(data, sink)
         write_atomic(fit.run.path / "splits.parquet", sink.getvalue().to_pybytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from plait.training.checkpoints import write_atomic
+from plait.data.atomic import write_atomic
 
 
 def write_report(path: Path, content: dict[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,14 @@ class Choice:
     fusion: Comparison | None
     sentence: str
 
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Choice:
+        """The choice that `dataclasses.asdict` described, after a journey through JSON."""
+        return cls(
+            int(told["chosen"]), int(told["best"]), tuple(told["order"]), tuple(told["low"]), tuple(told["high"]),
+            tuple(told["tied"]), Comparison(**told["fusion"]) if told["fusion"] else None, str(told["sentence"]),
+        )  # fmt: skip
+
 
 def bootstrap_scores(
     tasks: Sequence[Task], outputs: Sequence[Sequence[Outputs]], labels: Labels, seed: int, metric: str | None = None
@@ -79,12 +88,17 @@ def bootstrap_scores(
         counts = rng.multinomial(size, np.full(size, 1 / size), min(step, draws - start)).astype(np.float64)
         weights = counts[:, codes]
         chunks.append(
-            [np.mean([weighted_scores(tasks, one, labels, weights, metric) for one in seeds], axis=0) for seeds in outputs]
+            [
+                np.mean([weighted_scores(tasks, one, labels, weights, metric) for one in seeds], axis=0)
+                for seeds in outputs
+            ]
         )
     return np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
 
 
-def choose(trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, seed: int, metric: str | None = None) -> Choice:
+def choose(
+    trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, seed: int, metric: str | None = None
+) -> Choice:
     """Choose the cheapest candidate whose paired difference to the best is within one standard error of it.
 
     Args:
@@ -94,13 +108,16 @@ def choose(trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, seed:
         seed: Seed of the bootstrap.
         metric: None for the default score.
     """
-    points = np.array([-np.inf if trial.score is None or not np.isfinite(trial.score) else trial.score for trial in trials])
+    points = np.array(
+        [-np.inf if trial.score is None or not np.isfinite(trial.score) else trial.score for trial in trials]
+    )
     costs = [trial.candidate.cost for trial in trials]
     order = tuple(sorted(range(len(trials)), key=lambda i: (-points[i], costs[i], trials[i].candidate.name)))
     if not np.isfinite(points).any():
         cheapest = min(range(len(trials)), key=lambda i: (costs[i], trials[i].candidate.name))
         unknown = (None,) * len(trials)
-        sentence = f"No validation row has a label, so nothing could be compared: {trials[cheapest].candidate.name} is the cheapest."
+        name = trials[cheapest].candidate.name
+        sentence = f"No validation row has a label, so nothing could be compared: {name} is the cheapest."
         return Choice(cheapest, cheapest, order, unknown, unknown, (cheapest,), None, sentence)
     drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     best = order[0]
@@ -115,7 +132,9 @@ def choose(trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, seed:
     )  # fmt: skip
 
 
-def compare(trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64], one: int, other: int) -> Comparison:
+def compare(
+    trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64], one: int, other: int
+) -> Comparison:
     """The paired difference of two candidates."""
     difference = drawn[one] - drawn[other]
     low, high = np.nanquantile(difference, [0.025, 0.975])
@@ -145,6 +164,10 @@ def _sentence(trials: Sequence[Trial], chosen: int, best: int, fusion: Compariso
     )
     if fusion is None:
         return f"{why} There is one modality, so there was nothing to fuse."
-    told = f"{fusion.better} against {fusion.than}: {fusion.difference:+.4f} (95 % interval {fusion.low:+.4f} to {fusion.high:+.4f})"
-    verdict = "Fusion pays" if fusion.low > 0 else "Fusion makes it worse" if fusion.high < 0 else "Fusion does not pay: the interval holds 0"
-    return f"{why} {verdict}: {told}." if fusion.low > 0 or fusion.high < 0 else f"{why} {verdict}; {told}."
+    told = (
+        f"{fusion.better} against {fusion.than}: {fusion.difference:+.4f} "
+        f"(95 % interval {fusion.low:+.4f} to {fusion.high:+.4f})"
+    )
+    if fusion.low > 0:
+        return f"{why} Fusion pays: {told}."
+    return f"{why} Fusion makes it worse: {told}." if fusion.high < 0 else f"{why} Fusion does not pay: {told}."

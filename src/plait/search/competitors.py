@@ -1,4 +1,4 @@
-"""The competitors that stand in every leaderboard: each modality alone, early, late by every rule, plain concatenations."""
+"""What stands in every leaderboard: each modality alone, early, late by every rule, plain concatenations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def concatenations(widths: Mapping[str, Sequence[int]], count: int) -> list[Cand
     found: dict[str, Candidate] = {}
     for depth in range(deepest - 1, 0, -1):
         architecture = _concat(widths, depth / deepest)
-        found.setdefault(str(architecture), Candidate(name=str(architecture), kind="architecture", architecture=architecture))
+        found.setdefault(
+            str(architecture), Candidate(name=str(architecture), kind="architecture", architecture=architecture)
+        )
     found.pop(str(_concat(widths, 1.0)), None)
     return list(found.values())[:count] if len(widths) > 1 else []
 

@@ -1,4 +1,4 @@
-"""Evaluates a list of candidates on cached hidden states: trains what has weights, fits what is fitted on validation."""
+"""Evaluates candidates on cached hidden states: trains what has weights, fits what is fitted on validation."""
 
 from __future__ import annotations
 
@@ -85,7 +85,10 @@ class Evaluator:
         self._moments: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
 
     def evaluate(
-        self, candidates: Sequence[Candidate], seconds: Callable[[int], float] | None = None, advance: Advance | None = None
+        self,
+        candidates: Sequence[Candidate],
+        seconds: Callable[[int], float] | None = None,
+        advance: Advance | None = None,
     ) -> list[Trial]:
         """Evaluate every candidate.
 

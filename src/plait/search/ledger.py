@@ -70,4 +70,6 @@ class Ledger:
         with self._open() as connection:
             connection.row_factory = sqlite3.Row
             found = [dict(row) for row in connection.execute("SELECT * FROM trials ORDER BY number")]
-        return [{**row, "scores": json.loads(row["scores"]), "candidate": json.loads(row["candidate"])} for row in found]
+        return [
+            {**row, "scores": json.loads(row["scores"]), "candidate": json.loads(row["candidate"])} for row in found
+        ]

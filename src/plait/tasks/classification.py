@@ -56,7 +56,9 @@ class Multiclass(TaskKind):
             "balanced_accuracy": lambda: float(metrics.balanced_accuracy_score(truth, guess)),
             "macro_f1": lambda: float(metrics.f1_score(truth, guess, average="macro", labels=np.unique(truth))),
             "auroc": lambda: _one_vs_rest(metrics.roc_auc_score, truth[seen], probabilities[seen]),
-            "average_precision": lambda: _one_vs_rest(metrics.average_precision_score, truth[seen], probabilities[seen]),
+            "average_precision": lambda: _one_vs_rest(
+                metrics.average_precision_score, truth[seen], probabilities[seen]
+            ),
             "log_loss": lambda: _log_loss(probabilities, truth) if seen.all() else None,
         }
         with warnings.catch_warnings():

@@ -45,7 +45,9 @@ def check_metric(metric: str | None, kinds: Sequence[str]) -> None:
     for kind in kinds if metric else ():
         known = TASK_KIND_REGISTRY[kind].metrics
         if metric not in known:
-            raise InputError(f"--metric {metric}: a {kind} target has no such metric; {did_you_mean(str(metric), known)}.")
+            raise InputError(
+                f"--metric {metric}: a {kind} target has no such metric; {did_you_mean(str(metric), known)}."
+            )
 
 
 def loss_rows(task: Task, outputs: NDArray[np.float32], labels: Labels) -> NDArray[np.float64]:
@@ -77,12 +79,16 @@ def weighted_scores(
         [draws]; NaN where no task can be scored.
     """
     columns = [
-        _ratio_scores(task, outputs, labels, weights) if metric is None else _metric_scores(task, outputs, labels, weights, metric)
+        _ratio_scores(task, outputs, labels, weights)
+        if metric is None
+        else _metric_scores(task, outputs, labels, weights, metric)
         for task in tasks
     ]
     stacked = np.stack(columns)
     known = ~np.isnan(stacked)
-    return np.where(known.any(axis=0), np.where(known, stacked, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
+    return np.where(
+        known.any(axis=0), np.where(known, stacked, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
+    )
 
 
 def score(tasks: Sequence[Task], outputs: Outputs, labels: Labels, metric: str | None = None) -> float | None:

@@ -61,7 +61,7 @@ def fit_tasks(table: Table, targets: tuple[Column, ...], train: NDArray[np.int64
 
 
 def _fit_task(table: Table, target: Column, train: NDArray[np.int64]) -> Task:
-    if target.kind not in TASK_KIND_REGISTRY:
+    if target.kind is None or target.kind not in TASK_KIND_REGISTRY:
         raise InputError(
             f"Target {target.name!r} holds {target.reason or 'cells that cannot be learned'}; a target holds classes "
             f"(text, whole numbers, truth values) or numbers. --kind {target.name}=KIND says which: "
@@ -79,11 +79,15 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
     if len(names) == 0:
         raise InputError(f"Target {target.name!r} has no label in any training row; at least two classes are needed.")
     if len(names) == 1:
-        raise InputError(f"Target {target.name!r} has one class only, {str(names[0])!r}: there is nothing to tell apart.")
+        raise InputError(
+            f"Target {target.name!r} has one class only, {str(names[0])!r}: there is nothing to tell apart."
+        )
     if len(names) > MAX_CLASSES:
         raise InputError(f"Target {target.name!r} has {len(names):,} classes; at most {MAX_CLASSES:,} are learned.")
     if target.kind == "binary" and len(names) > 2:
-        raise InputError(f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass.")
+        raise InputError(
+            f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass."
+        )
     order = np.argsort([float(name) for name in names]) if label_type in ("int", "float") else np.arange(len(names))
     frequencies = counts[order] / counts.sum()
     return Task(
@@ -118,6 +122,11 @@ def _numbers(name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(numbers, dtype=np.float64)
 
 
+def is_classification(kind: str | None) -> bool:
+    """Whether a task kind (None: none could be told) is one of classes."""
+    return kind is not None and kind in TASK_KIND_REGISTRY and TASK_KIND_REGISTRY[kind].classification
+
+
 def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
     """Refuse a class with a single row: it could be learned or judged, never both.
 
@@ -126,14 +135,14 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
     """
     problems = Problems()
     for target in targets:
-        if target.kind not in TASK_KIND_REGISTRY or not TASK_KIND_REGISTRY[target.kind].classification:
+        if not is_classification(target.kind):
             continue
         names, counts = np.unique([text for text in label_texts(table.column(target.name)) if text], return_counts=True)
         single = [str(name) for name in names[counts == 1]]
         if single and len(names) > 1:
             problems.add(
-                f"Target {target.name!r}: class {', '.join(map(repr, single[:5]))} has one row only; two are needed, one to "
-                "learn from and one to check on. Add rows, or empty that label (a row without a label may stay)."
+                f"Target {target.name!r}: class {', '.join(map(repr, single[:5]))} has one row only; two are needed, "
+                "one to learn from and one to check on. Add rows, or empty that label (a row without a label may stay)."
             )
     problems.raise_if_any()
 

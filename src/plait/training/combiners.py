@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from plait._registry import Registry
@@ -40,5 +41,5 @@ class WeightedSum(Combiner):
     def backward(self, terms: Mapping[str, Tensor]) -> float:
         """Gradients of the weighted sum."""
         total = sum((self.weight(name) * term for name, term in terms.items()), start=0.0 * next(iter(terms.values())))
-        total.backward()
+        torch.autograd.backward(total)
         return float(total.detach())

@@ -1,4 +1,4 @@
-"""The training loop, the only one: fit > epoch > step > losses; a new method overrides one rung or brings an objective."""
+"""The training loop, the only one: fit > epoch > step > losses; a method overrides one rung or brings an objective."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ class Trainer:
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The terms of all objectives."""
-        return {name: term for objective in self.objectives for name, term in objective.terms(self.model, batch).items()}
+        return {name: term for part in self.objectives for name, term in part.terms(self.model, batch).items()}
 
     def judge(self, epoch: int, loss: float, validation: Rows) -> None:
-        """Score the validation rows, keep the weights if they are the best so far, tell the hooks, write a checkpoint."""
+        """Score the validation rows, keep the weights if they are the best yet, tell the hooks, write a checkpoint."""
         value = self.score(validation)
         self.history.append(EpochRecord(epoch, loss, value))
         if value is None or (math.isfinite(value) and value > self.best_score) or not self.best:

@@ -50,7 +50,7 @@ class CachedStates(nn.Module):
 
     def forward(self, flat: Tensor) -> HiddenStates:
         """[B, sum of widths], the layers side by side, to layers 0..L+1."""
-        return HiddenStates(flat.split(list(self.widths), dim=1))
+        return HiddenStates(torch.split(flat, list(self.widths), dim=1))
 
 
 class Model(nn.Module):

@@ -1,0 +1,1 @@
+"""The command line; `plait.cli.main.main` runs it."""

@@ -1,0 +1,114 @@
+"""`plait fit`: learn a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plait.cli._options import AllowOutside, AsJson, BadRows, TableFile, print_json, print_leaderboard
+
+
+def fit(
+    table: TableFile,
+    out: Annotated[Path, typer.Option("--out", help="The run folder to write.", show_default=False)],
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="COLUMN", help="Column to learn; give it again for several.")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option("--validation", metavar="TABLE", help="Table to choose by; else 15 % of TABLE.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", metavar="TABLE", help="Table to judge by; else 15 % of TABLE.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="COLUMN", help="Rows with the same value stay in the same part.")
+    ] = None,
+    split_column: Annotated[
+        str | None, typer.Option("--split-column", metavar="COLUMN", help="Column with train, validation or test.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Column to leave out.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", metavar="COLUMN", help="Input column; if given, only these are.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="COLUMN=KIND", help="Kind of a column, instead of the guess.")
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option("--schema", metavar="FILE", help="A schema.json, edited by you.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", metavar="SECONDS", help="For the whole fit; default 600.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", metavar="N", help="Go by counts instead of time: same seed, same result.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="NAME", help="Compare by accuracy, auroc, r2, ...; default: loss.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Decides splits, weights and draws.")] = 0,
+    bad_rows: BadRows = "fail",
+    allow_outside: AllowOutside = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that decode media.")] = 1,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to train.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Learn the target of a table from all its other columns.
+
+    Every modality gets a network of its own; plait then compares each alone, early, intermediate and late fusion, and
+    returns the cheapest that is as good as the best.
+
+    [bold]Examples[/]
+
+      plait fit digits.parquet --target digit --out run
+
+      plait fit train.csv --validation valid.csv --test test.csv --target price --time-limit 120 --out run
+
+      plait fit patients.jsonl --target outcome --group patient --kind ward=categorical --trials 5 --out run
+    """
+    from plait import fit as fit_table
+    from plait.cli._progress import TerminalNarrator
+
+    with TerminalNarrator() as narrator:
+        predictor = fit_table(
+            table, target or [], out=out, validation=validation, test=test, group=group, split_column=split_column,
+            ignore=ignore or [], inputs=inputs or [], kinds=parse_kinds(kind or []), schema=schema,
+            time_limit=time_limit, trials=trials, seed=seed, metric=metric, bad_rows=bad_rows,  # type: ignore[arg-type]
+            allow_outside=allow_outside, resume=resume, workers=workers, device=device, narrator=narrator,
+        )  # fmt: skip
+    print_run(predictor, out, as_json)
+
+
+def parse_kinds(words: list[str]) -> dict[str, str]:
+    """COLUMN=KIND words as a dict; a word without = gets an empty kind, which the schema refuses with the others."""
+    return {word.rpartition("=")[0] or word: word.rpartition("=")[2] if "=" in word else "" for word in words}
+
+
+def print_run(predictor: Any, out: Path, as_json: bool) -> None:
+    """Print what a fit came to."""
+    manifest, rows = predictor.manifest, predictor.leaderboard_rows()
+    if as_json:
+        print_json(
+            {
+                "run": str(out),
+                "chosen": next(row["name"] for row in rows if row["chosen"]),
+                "sentence": manifest["choice"]["sentence"],
+                "leaderboard": rows,
+                "metrics": manifest["metrics"],
+                "stages": manifest["stages"],
+                "seconds": round(sum(manifest["stages"].values()), 3),
+            }
+        )
+        return
+    print_leaderboard(rows)
+    typer.echo(f"\n{manifest['choice']['sentence']}")
+    typer.echo(f"The figures are {_meaning(manifest['metric'])}; higher is better.")
+    typer.echo(f"Report: {out / 'report.html'}")
+
+
+def _meaning(metric: str | None) -> str:
+    if metric is None:
+        return "1 - loss / loss of the constant predictor (1 is perfect, 0 knows nothing)"
+    return metric if metric not in ("log_loss", "mae", "rmse") else f"{metric} with its sign turned"
