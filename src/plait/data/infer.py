@@ -141,7 +141,7 @@ def _input_kind(table: Table, name: str) -> tuple[str | None, str]:
     kind = table.column(name).type
     rules: list[tuple[Callable[[pa.DataType], bool], Callable[[], tuple[str | None, str]]]] = [
         (pa.types.is_boolean, lambda: ("categorical", "truth values")),
-        (lambda t: pa.types.is_integer(t) or pa.types.is_floating(t), lambda: ("numeric", "numbers")),
+        (_is_number, lambda: ("numeric", "numbers")),
         (lambda t: pa.types.is_temporal(t), lambda: ("date", "dates")),
         (lambda t: pa.types.is_large_binary(t), lambda: _kind_of_media(cells)),
         (pa.types.is_struct, lambda: _kind_of_struct(cells)),
@@ -152,6 +152,10 @@ def _input_kind(table: Table, name: str) -> tuple[str | None, str]:
         if applies(kind):
             return decide()
     return None, f"ignored: plait has no use for cells of type {kind}"
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -181,7 +185,7 @@ def _kind_of_lists(table: Table, name: str) -> tuple[str | None, str]:
     inner = column.type.value_type
     if _is_list(inner):
         return "series", "lists of lists of numbers"
-    if not (pa.types.is_integer(inner) or pa.types.is_floating(inner)):
+    if not _is_number(inner):
         return None, f"ignored: lists of {inner}, not of numbers"
     lengths = pc.unique(pc.list_value_length(column).drop_null())
     if len(lengths) == 1:
@@ -239,15 +243,17 @@ def _target_column(table: Table, name: str, kind: str | None) -> Column:
 
 
 def _task_kind(table: Table, name: str) -> tuple[str | None, str]:
-    column = table.column(name)
+    column = table.column(name).drop_null()
     kind = column.type
-    distinct = len(pc.unique(column.drop_null()))
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+    if not (_is_number(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind)):
+        return None, f"cells of type {kind}"
+    if pa.types.is_floating(kind):
+        column = column.filter(pc.invert(pc.is_nan(column)))
+    distinct = len(pc.unique(column))
+    if _is_number(kind):
         whole = pa.types.is_integer(kind) or bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
         if not whole or distinct > MANY_CLASSES:
             return "regression", f"numbers with {distinct:,} distinct values"
-    elif not (pa.types.is_string(kind) or pa.types.is_boolean(kind)):
-        return None, f"cells of type {kind}"
     return ("binary" if distinct <= 2 else "multiclass"), f"{distinct:,} classes"
 
 

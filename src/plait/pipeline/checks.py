@@ -10,7 +10,7 @@ from plait.data.table import Table, require_columns
 from plait.exceptions import InputError, Problems
 from plait.tasks._base import TASK_KIND_REGISTRY
 from plait.tasks.score import check_metric
-from plait.tasks.targets import check_classes
+from plait.tasks.targets import check_classes, untold_kind
 
 
 def check_tables(schema: Schema, tables: Mapping[int, Table], metric: str | None) -> None:
@@ -74,9 +74,11 @@ def _check_targets(schema: Schema, table: Table, problems: Problems) -> None:
         filled = table.column(target.name).drop_null()
         if len(filled) == 0:
             problems.add(f"Target {target.name!r} has no value in any row; at least two different ones are needed.")
-        elif len(filled.unique()) == 1 and target.kind in TASK_KIND_REGISTRY:
+        elif target.kind in TASK_KIND_REGISTRY and len(filled.unique()) == 1:
             only = filled[0].as_py()
             problems.add(f"Target {target.name!r} has one class only, {only!r}: there is nothing to tell apart.")
+        elif target.kind is None:
+            problems.add(untold_kind(target))
     if schema.group and len(table.column(schema.group).unique()) < 2:
         problems.add(
             f"Group column {schema.group!r} has one value; to split by group, give a column with several, or none."

@@ -62,16 +62,21 @@ def fit_tasks(table: Table, targets: tuple[Column, ...], train: NDArray[np.int64
 
 def _fit_task(table: Table, target: Column, train: NDArray[np.int64]) -> Task:
     if target.kind is None or target.kind not in TASK_KIND_REGISTRY:
-        raise InputError(
-            f"Target {target.name!r} holds {target.reason or 'cells that cannot be learned'}; a target holds classes "
-            f"(text, whole numbers, truth values) or numbers. --kind {target.name}=KIND says which: "
-            f"{', '.join(TASK_KIND_REGISTRY)}."
-        )
+        raise InputError(untold_kind(target))
     column = table.column(target.name).take(pa.array(train))
     label_type = _label_type(table.column(target.name).type)
     if TASK_KIND_REGISTRY[target.kind].classification:
         return _fit_classes(target, label_texts(column), label_type)
     return _fit_numbers(target, column, label_type)
+
+
+def untold_kind(target: Column) -> str:
+    """What to say of a target whose kind could not be told."""
+    return (
+        f"Target {target.name!r} holds {target.reason or 'cells that cannot be learned'}; a target holds classes "
+        f"(text, whole numbers, truth values) or numbers. --kind {target.name}=KIND says which: "
+        f"{', '.join(TASK_KIND_REGISTRY)}."
+    )
 
 
 def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType) -> Task:
