@@ -1,6 +1,6 @@
 """`python -m plait` is the command `plait`."""
 
-from plait.cli.main import main
+from plait.cli.main import entry
 
 if __name__ == "__main__":
-    main()
+    entry()

@@ -23,7 +23,7 @@ from plait.exceptions import InputError
 from plait.fusion.candidates import Candidate
 from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.finish import WEIGHTS
-from plait.pipeline.fit import run_fit, single_thread
+from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
 from plait.pipeline.run import describe, file_digest, leaderboard_rows, read_manifest
@@ -32,6 +32,7 @@ from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_targets
 from plait.training.checkpoints import load_into, load_tensors
 from plait.training.model import Model, UnimodalNetwork
+from plait.training.threads import contained, single_thread
 
 BadRows = Literal["fail", "skip"]
 
@@ -145,7 +146,8 @@ class Predictor:
             described = {entry["name"]: entry for entry in manifest["modalities"]}
             self.readers: dict[str, Reader] = {n: load_reader(described[n]["reader"]) for n in self.candidate.used}
             self.columns = {name: list(described[name]["columns"]) for name in self.readers}
-            self.model = self._model(described)
+            with contained():
+                self.model = self._model(described)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{run / 'plait.json'} is damaged ({error!r}); restore it, or fit again.") from error
 

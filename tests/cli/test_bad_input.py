@@ -133,7 +133,9 @@ def test_limits(case: str, simple: Callable[..., Path], tmp_path: Path, capsys: 
         assert part in message
 
 
-def test_all_mistakes_are_told_together(simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_mistakes_are_told_together(
+    simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--target", "labl", "--group", "patent", "--kind", "size=numbr", "--bad-rows", "maybe", "--seed", "-2"]
     message = refused(["fit", str(simple()), "--out", str(simple("t2.parquet")), "--time-limit", "-5", *words], capsys)
     for part in ("labl", "patent", "numbr", "maybe", "--seed is -2", "--time-limit is -5", "is a file"):
@@ -169,11 +171,15 @@ def test_one_row(simple: Callable[..., Path], tmp_path: Path, capsys: pytest.Cap
 
 
 def test_group_of_one_value(simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    message = refused(fit(simple(patient=[7] * 40), tmp_path / "run", "--target", "label", "--group", "patient"), capsys)
+    message = refused(
+        fit(simple(patient=[7] * 40), tmp_path / "run", "--target", "label", "--group", "patient"), capsys
+    )
     assert "'patient' has one value" in message
 
 
-def test_validation_lacks_an_input(simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validation_lacks_an_input(
+    simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = simple("other.parquet", view=None, label=None)
     message = refused(fit(simple(), tmp_path / "run", "--target", "label", "--validation", str(other)), capsys)
     assert "no column 'view' (input)" in message
@@ -333,13 +339,19 @@ def test_run_whose_weights_were_altered(copied_run: Path, made_table: Path, caps
     ],
 )
 def test_spoiled_runs(
-    spoil: Callable[[Path], object], expected: str, copied_run: Path, made_table: Path, capsys: pytest.CaptureFixture[str]
+    spoil: Callable[[Path], object],
+    expected: str,
+    copied_run: Path,
+    made_table: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     spoil(copied_run)
     assert expected in refused(["predict", str(copied_run), str(made_table)], capsys)
 
 
-def test_predicting_a_table_that_lacks_an_input(made_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predicting_a_table_that_lacks_an_input(
+    made_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     columns = made_rows(10)
     table = write_table(tmp_path, {name: columns[name] for name in ("image", "view", "size")})
     message = refused(["predict", str(made_run), str(table)], capsys)
@@ -363,5 +375,3 @@ def test_predict_out(made_run: Path, made_table: Path, tmp_path: Path, capsys: p
 def test_the_helper_notices_a_call_that_is_not_refused(made_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(AssertionError):
         refused(["show", str(made_run)], capsys)
-
-

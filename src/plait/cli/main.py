@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -71,12 +72,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         tell(error)
         sys.exit(EXIT_INPUT)
+    except SystemExit as ended:
+        if ended.code == EXIT_INTERRUPTED:  # typer has turned the KeyboardInterrupt into this
+            _tell_interrupted(words)
+        raise
     except KeyboardInterrupt:
         _tell_interrupted(words)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+def entry() -> None:
+    """Run the command line as a process of its own.
+
+    An interrupted process ends by `os._exit`: Python would otherwise kill itself by SIGINT at its very end, if the
+    interrupt came while a library ran generated code, and the exit code would not be 130.
+    """
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code == EXIT_INTERRUPTED:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(EXIT_INTERRUPTED)
+        raise
 
 
 def _tell_interrupted(words: list[str]) -> None:

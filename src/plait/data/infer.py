@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.data.media import cell_bytes, is_url, kind_of_bytes, kind_of_path, resolve_path
-from plait.data.schema import INPUT_KINDS, ROLES, TABULAR, TABULAR_KINDS, TASK_KINDS, Column, Schema
+from plait.data.schema import INPUT_KINDS, ROLES, TABULAR, TASK_KINDS, Column, Schema
 from plait.data.table import Table
 from plait.exceptions import BadCell, Problems, did_you_mean
 

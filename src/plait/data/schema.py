@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from plait.exceptions import InputError
+from plait.exceptions import InputError, did_you_mean
 
 Role = Literal["input", "target", "group", "split", "ignored"]
 InputKind = Literal[
@@ -25,6 +26,8 @@ TABULAR_KINDS = frozenset({"numeric", "categorical", "date"})
 
 MEDIA_KINDS = frozenset({"image", "audio", "video"})
 """Input kinds whose cells are files: a path, bytes, or a struct of both."""
+
+_ONE: Final[tuple[Role, ...]] = ("group", "split")
 
 TABULAR = "tabular"
 SCHEMA_VERSION = 1
@@ -51,6 +54,15 @@ class Modality(BaseModel):
     columns: tuple[str, ...]
 
 
+def _wrong_kind(column: Column) -> str | None:
+    """What is wrong with the kind of a column; a target may have none (then it cannot be learned, and `fit` says so)."""
+    if column.role == "input" and column.kind not in INPUT_KINDS:
+        return f"there is no kind {column.kind!r} of an input; {did_you_mean(str(column.kind), INPUT_KINDS)}"
+    if column.role == "target" and column.kind not in (None, *TASK_KINDS):
+        return f"there is no kind {column.kind!r} of a target; {did_you_mean(str(column.kind), TASK_KINDS)}"
+    return None
+
+
 class Schema(BaseModel):
     """Role and kind of every column of a table, in the table's order; JSON round trip."""
 
@@ -58,6 +70,18 @@ class Schema(BaseModel):
 
     version: int = SCHEMA_VERSION
     columns: tuple[Column, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problems = [f"column {column.name!r}: {wrong}" for column in self.columns if (wrong := _wrong_kind(column))]
+        names = Counter(column.name for column in self.columns)
+        problems += [f"column {name!r} stands there {count} times" for name, count in names.items() if count > 1]
+        problems += [
+            f"{len(found)} columns have the role {role}, at most one can" for role in _ONE if len(found := self.named(role)) > 1
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     def named(self, role: Role) -> tuple[Column, ...]:
         """The columns of one role, in the table's order."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -26,7 +27,7 @@ SPLIT_WORDS: Final = {
 
 @dataclass(frozen=True)
 class Shares:
-    """Which share of the rows goes to validation and to test; the rest is for training."""
+    """Which share of the rows goes to validation and to test (together less than 1); the rest is for training."""
 
     validation: float = 0.15
     test: float = 0.15
@@ -49,7 +50,11 @@ def split_from_column(table: Table, name: str) -> NDArray[np.int8]:
 
 
 def split_rows(
-    rows: int, shares: Shares, seed: int, classes: NDArray[np.int64] | None = None, groups: NDArray[np.int64] | None = None
+    rows: int,
+    shares: Shares,
+    seed: int,
+    classes: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int8]:
     """Draw a split.
 
@@ -57,8 +62,8 @@ def split_rows(
         rows: Number of rows.
         shares: Shares of validation and test (0 for none).
         seed: Same seed, same split.
-        classes: Class codes [rows] to stratify by, -1 for rows without one; every class keeps its shares as nearly as
-            whole rows allow, and one row in train as long as it has any.
+        classes: Class codes [rows] to stratify by, -1 for rows without one; every class keeps its shares within one
+            row, and one row in train. In a tiny table a part that would be empty takes a row from training.
         groups: Group codes [rows]; a group is never torn apart. Goes before `classes`.
 
     Returns:
@@ -70,63 +75,74 @@ def split_rows(
     rng = np.random.default_rng([seed, 0x5B11])
     if groups is not None:
         return _split_groups(groups, shares, rng)
-    parts = np.zeros(rows, np.int8)
     if classes is None:
         classes = np.zeros(rows, np.int64)
     order = rng.permutation(rows)
-    order = order[np.argsort(classes[order], kind="stable")]
-    # Walking class after class and dealing parts out evenly keeps every class's share and the whole's share at once.
-    parts[order] = _deal(classes[order], shares)
+    order = order[np.argsort(classes[order], kind="stable")]  # class after class, each in random order
+    parts = np.zeros(rows, np.int8)
+    parts[order] = _deal(np.unique(classes, return_counts=True)[1], shares)
     return parts
 
 
-def _deal(classes: NDArray[np.int64], shares: Shares) -> NDArray[np.int8]:
-    """Parts along rows sorted by class: the running count of each part follows its share."""
-    position = np.arange(1, len(classes) + 1)
-    parts = np.zeros(len(classes), np.int8)
-    due_test = np.floor(position * shares.test + 0.5)
-    due_validation = np.floor(position * (shares.test + shares.validation) + 0.5) - due_test
-    parts[np.diff(due_test, prepend=0) > 0] = TEST
-    parts[(np.diff(due_validation, prepend=0) > 0) & (parts == TRAIN)] = VALIDATION
-    first = np.r_[True, classes[1:] != classes[:-1]]
-    swaps = np.flatnonzero(first & (parts != TRAIN))  # the first row of every class is for training
-    for row in swaps:
-        same = np.flatnonzero((classes == classes[row]) & (parts == TRAIN))
-        if len(same):
-            parts[[row, same[0]]] = parts[[same[0], row]]
-        else:
-            parts[row] = TRAIN
-    for part, share in ((VALIDATION, shares.validation), (TEST, shares.test)):
-        if share > 0 and not (parts == part).any() and (parts == TRAIN).sum() > 1:
-            parts[np.flatnonzero(parts == TRAIN)[-1]] = part
-    return parts
+def _deal(counts: NDArray[np.int64], shares: Shares) -> NDArray[np.int8]:
+    """Parts along rows sorted by class, from the classes' sizes."""
+    wanted = [1 - shares.validation - shares.test, shares.validation, shares.test]
+    dealt = _apportion(counts, wanted)
+    for part in (VALIDATION, TEST):  # a part that is wanted gets a row, from the class that can best spare one
+        if wanted[part] > 0 and dealt[:, part].sum() == 0 and dealt[:, TRAIN].max(initial=0) > 1:
+            richest = dealt[:, TRAIN].argmax()
+            dealt[richest, [TRAIN, part]] += [-1, 1]
+    return np.repeat(np.tile(np.arange(3, dtype=np.int8), len(counts)), dealt.ravel())
+
+
+def _apportion(counts: NDArray[np.int64], wanted: list[float]) -> NDArray[np.int64]:
+    """Whole rows by class and part, [classes, 3]: each its share rounded down or up, and one of every class in train.
+
+    The rows that rounding down leaves over go to the part that is furthest behind its share of all rows so far: so the
+    whole keeps its shares as well. Own choice; a greedy form of controlled rounding.
+    """
+    due = counts[:, None] * np.array(wanted)
+    dealt = np.floor(due + 1e-9).astype(np.int64)
+    dealt[:, TRAIN] = np.maximum(dealt[:, TRAIN], np.minimum(counts, 1))
+    left, may = (counts - dealt.sum(1)).tolist(), (due - dealt > 1e-9).tolist()
+    behind = [0.0, 0.0, 0.0]
+    for index, missing in enumerate((due - dealt).tolist()):
+        behind = [before + more for before, more in zip(behind, missing, strict=True)]
+        order = sorted((part for part in range(3) if may[index][part]), key=lambda part: -behind[part])
+        for part in order[: left[index]]:
+            dealt[index, part] += 1
+            behind[part] -= 1
+    return dealt
 
 
 def _split_groups(groups: NDArray[np.int64], shares: Shares, rng: np.random.Generator) -> NDArray[np.int8]:
-    names, counts = np.unique(groups, return_counts=True)
+    names, rows, counts = np.unique(groups, return_inverse=True, return_counts=True)
     wanted = [1 - shares.validation - shares.test, shares.validation, shares.test]
     used = [part for part in range(3) if wanted[part] > 0]
     if len(names) < len(used):
         raise InputError(
-            f"The group column has {len(names)} distinct value{'s' * (len(names) != 1)}; at least {len(used)} groups are "
-            f"needed to split by group into {', '.join(PARTS[part] for part in used)}. Use another group column or none."
+            f"The group column has {len(names)} distinct value{'s' * (len(names) != 1)}; at least {len(used)} groups "
+            f"are needed to split by group into {', '.join(PARTS[part] for part in used)}. "
+            "Use another group column or none."
         )
-    filled = np.zeros(3)
-    part_of = {}
-    order = rng.permutation(len(names))
-    for rank, index in enumerate(order):
-        empty = [part for part in used if filled[part] == 0]
+    lacking = [share * len(groups) for share in wanted]
+    empty = set(used)
+    part_of = np.zeros(len(names), np.int8)
+    for rank, index in enumerate(order := rng.permutation(len(names)).tolist()):
         open_parts = empty if len(order) - rank <= len(empty) else used
-        lacking = [(wanted[part] * len(groups) - filled[part], -part) for part in open_parts]
-        part = -max(lacking)[1]
-        part_of[names[index]] = part
-        filled[part] += counts[index]
-    return np.array([part_of[group] for group in groups], np.int8)
+        part = max(open_parts, key=lambda part: (lacking[part], -part))
+        part_of[index] = part
+        lacking[part] -= int(counts[index])
+        empty.discard(part)
+    return part_of[rows]
 
 
 def codes_of(table: Table, name: str) -> NDArray[np.int64]:
     """Distinct values of a column as codes in order of first appearance; empty cells get a code each, below -1."""
-    encoded = pc.dictionary_encode(table.column(name).combine_chunks())
+    column = table.column(name)
+    if pa.types.is_string(column.type):
+        column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, pa.string()), column)
+    encoded = pc.dictionary_encode(column.combine_chunks())
     codes = pc.fill_null(encoded.indices, -1).to_numpy().astype(np.int64)
     empty = np.flatnonzero(codes < 0)
     codes[empty] = -2 - np.arange(len(empty))

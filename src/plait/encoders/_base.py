@@ -72,7 +72,7 @@ class Encoder(nn.Module, ABC):
         """Widths of layers 0..L."""
 
     def fit_input(self, values: NDArray[Any], seed: int = 0) -> None:
-        """Fit what normalises the input, on training rows [rows, *shape]; nothing to do by default."""
+        """Fit what normalises the input, on training rows [rows, *shape], perhaps none; nothing to do by default."""
 
     @classmethod
     def suits(cls, reader: Reader) -> int:
@@ -151,7 +151,9 @@ class Mlp(nn.Module):
         return states
 
 
-def moments(values: NDArray[Any]) -> tuple[float, float]:
-    """Mean and standard deviation of all numbers of an array, the latter never 0."""
-    sample = np.asarray(values, dtype=np.float64)
-    return float(sample.mean()), max(float(sample.std()), 1e-6)
+def moments(values: NDArray[Any], chunk: int = 256) -> tuple[float, float]:
+    """Mean and standard deviation of all numbers of an array, the latter never 0; `chunk` rows at a time."""
+    parts = range(0, len(values), chunk)
+    mean = sum(float(values[i : i + chunk].sum(dtype=np.float64)) for i in parts) / values.size
+    squares = sum(float(np.square(values[i : i + chunk].astype(np.float64) - mean).sum()) for i in parts)
+    return mean, max((squares / values.size) ** 0.5, 1e-6)

@@ -54,7 +54,7 @@ class LogMel(nn.Module):
 
     def __init__(self, rate: int, samples: int, bands: int = 40) -> None:
         super().__init__()
-        self.hop = max(rate // 100, math.ceil(samples / MAX_FRAMES), 1)
+        self.hop = max(rate // 100, samples // MAX_FRAMES + 1)
         self.fft = 2 ** math.ceil(math.log2(max(0.032 * rate, 2 * self.hop)))
         self.window: Tensor
         self.filters: Tensor
@@ -98,6 +98,8 @@ class AudioEncoder(Encoder):
     @torch.no_grad()
     def fit_input(self, values: NDArray[Any], seed: int = 0) -> None:
         """Fit mean and deviation of every mel band."""
+        if len(values) == 0:
+            return
         chunks = [self.spectrogram(_wave(torch.from_numpy(values[i : i + 64]))) for i in range(0, len(values), 64)]
         spectra = torch.cat(chunks)  # [rows, bands, frames]
         self.mean.copy_(spectra.mean(dim=(0, 2))[:, None])

@@ -92,7 +92,8 @@ def _near_raw_size(shape: tuple[int, int, int]) -> tuple[int, int]:
     """The largest (height, width), of the input's proportions, with at most 512 numbers over all channels."""
     channels, height, width = shape
     scale = min(1.0, (NEAR_RAW / (channels * height * width)) ** 0.5)
-    return max(1, int(height * scale)), max(1, min(int(width * scale), NEAR_RAW // channels))
+    room = max(1, NEAR_RAW // channels)
+    return max(1, min(int(height * scale), room)), max(1, min(int(width * scale), room))
 
 
 class ImageEncoder(Encoder):
@@ -110,6 +111,8 @@ class ImageEncoder(Encoder):
 
     def fit_input(self, values: NDArray[Any], seed: int = 0) -> None:
         """Fit mean and deviation of all pixels."""
+        if len(values) == 0:
+            return
         mean, deviation = moments(values)
         self.mean.fill_(mean)
         self.deviation.fill_(deviation)

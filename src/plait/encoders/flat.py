@@ -14,6 +14,10 @@ from plait.data.readers.tabular import Field, TabularReader
 from plait.encoders._base import ENCODERS, Encoder, HiddenStates, Mlp, Reduce
 
 HIDDEN = (128, 64)
+CLIP = 20.0
+"""Standardised numbers are clipped at so many deviations."""
+HUGE = 1e30
+"""Numbers of a table beyond this are taken as this, so that differences of two stay finite in 32 bits."""
 
 
 @ENCODERS.register("mlp")
@@ -38,14 +42,21 @@ class VectorEncoder(Encoder):
 
     def fit_input(self, values: NDArray[Any], seed: int = 0) -> None:
         """Fit mean and deviation of every number, and the components of layer 0."""
+        if len(values) == 0:
+            return
         sample = torch.from_numpy(np.asarray(values, dtype=np.float64))
-        self.mean.copy_(sample.mean(0))
-        self.deviation.copy_(_spread(sample.std(0, unbiased=False)))
-        self.reduce.fit(((sample - self.mean) / self.deviation).float())
+        mean = sample.mean(0)
+        self.mean.copy_(mean)
+        self.deviation.copy_(_spread(sample.std(0, unbiased=False), mean))
+        self.reduce.fit(self._scaled(sample))
+
+    def _scaled(self, values: Tensor) -> Tensor:
+        """[B, width], standardised and clipped at 20 deviations."""
+        return ((values.float() - self.mean) / self.deviation).clamp(-CLIP, CLIP)
 
     def forward(self, values: Tensor) -> HiddenStates:
         """[B, width] to the layers; numbers are clipped at 20 deviations."""
-        scaled = ((values.float() - self.mean) / self.deviation).clamp(-20, 20)
+        scaled = self._scaled(values)
         return HiddenStates((self.reduce(scaled), *self.mlp(scaled)))
 
     @property
@@ -54,18 +65,20 @@ class VectorEncoder(Encoder):
         return (self.reduce.out, *HIDDEN)
 
 
-def _spread(deviation: Tensor) -> Tensor:
-    """Deviations, with 1 in the place of constants'."""
-    return torch.where(deviation > 1e-8, deviation, torch.ones_like(deviation))
+def _spread(deviation: Tensor, mean: Tensor) -> Tensor:
+    """Deviations, with 1 in the place of constants': those that are not above the rounding of 32-bit numbers."""
+    floor = (1e-7 * mean.abs()).clamp_min(1e-30)
+    return torch.where(deviation > floor, deviation, torch.ones_like(deviation))
 
 
 @ENCODERS.register("tabular")
 class TabularEncoder(Encoder):
     """Embedded numbers and categories through a perceptron.
 
-    Numbers: piecewise linear encoding over quantile bins (Gorishniy, Rubachev & Babenko 2022, eq. 1), beside the
-    standardised number and a mark where the cell is empty. Categories: a learned vector each; unseen ones share one,
-    empty cells another. Layer 0: standardised numbers, marks, and one-hot categories (the first 31 of a column).
+    Numbers: piecewise linear encoding over quantile bins (Gorishniy, Rubachev & Babenko 2022, eq. 1; limits to the
+    outer bins are our own choice), beside the standardised number and a mark where the cell is empty. Categories: a
+    learned vector each; unseen ones share one, empty cells another. Layer 0: standardised numbers, marks, and one-hot
+    categories (the first 31 of a column).
     """
 
     kind: ClassVar[str] = "tabular"
@@ -92,6 +105,10 @@ class TabularEncoder(Encoder):
         self.register_buffer("mean", torch.zeros(len(plain)))
         self.register_buffer("deviation", torch.ones(len(plain)))
         self.register_buffer("edges", torch.arange(self.BINS + 1.0).repeat(len(plain), 1))
+        self.least: Tensor
+        self.most: Tensor
+        self.register_buffer("least", torch.tensor([-2.0, *[0.0] * (self.BINS - 1)]), persistent=False)
+        self.register_buffer("most", torch.tensor([*[1.0] * (self.BINS - 1), 3.0]), persistent=False)
         self.embedding = nn.Embedding(max(1, sum(sizes)), self.EMBEDDING)
         self.reduce = Reduce(len(plain) * 2 + len(coded) * self.ONE_HOT)
         self.mlp = Mlp(len(plain) * (self.BINS + 2) + len(coded) * self.EMBEDDING, HIDDEN)
@@ -109,34 +126,37 @@ class TabularEncoder(Encoder):
 
     def fit_input(self, values: NDArray[Any], seed: int = 0) -> None:
         """Fit means, deviations and quantile bins of the numbers, and the components of layer 0."""
-        numbers = np.asarray(values, dtype=np.float64)[:, self.numbers.numpy()]
+        if len(values) == 0:
+            return
+        numbers = np.clip(np.asarray(values, dtype=np.float64)[:, self.numbers.numpy()], -HUGE, HUGE)
         for index, column in enumerate(numbers.T):
             filled = column[np.isfinite(column)]
             if len(filled) == 0:
                 continue
-            self.mean[index] = float(filled.mean())
-            self.deviation[index] = _spread(torch.tensor(float(filled.std())))
+            mean, deviation = torch.tensor(filled.mean()), torch.tensor(filled.std())
+            self.mean[index], self.deviation[index] = mean, _spread(deviation, mean)
             self.edges[index] = torch.from_numpy(np.quantile(filled, np.linspace(0, 1, self.BINS + 1)))
         self.reduce.fit(self._near_raw(torch.from_numpy(np.asarray(values, dtype=np.float32))))
 
     def _standardised(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers [B, n], standardised [B, n] (0 where empty), and marks [B, n] of empty cells."""
-        numbers = values.float()[:, self.numbers]
+        numbers = values.float()[:, self.numbers].clamp(-HUGE, HUGE)
         empty = numbers.isnan()
         numbers = torch.where(empty, self.mean, numbers)
-        return numbers, ((numbers - self.mean) / self.deviation).clamp(-20, 20), empty.float()
+        return numbers, ((numbers - self.mean) / self.deviation).clamp(-CLIP, CLIP), empty.float()
 
     def _piecewise(self, numbers: Tensor, empty: Tensor) -> Tensor:
-        """Piecewise linear encoding [B, n * bins], 0 where empty; outer bins reach beyond the edges, up to 2 widths."""
+        """Piecewise linear encoding [B, n * bins], 0 where empty.
+
+        Within the edges as eq. 1. Beyond them eq. 1 lets the outer bins grow without limit (the first below, the last
+        above); here they end 2 of their widths beyond, so that an outlier cannot drown the other inputs. A bin without
+        width (equal quantiles) is 1 from its edge on, as eq. 1 has it for inner bins.
+        """
         low, high = self.edges[:, :-1], self.edges[:, 1:]
         width = high - low
-        share = torch.where(
-            width > 0, (numbers[:, :, None] - low) / width.clamp_min(1e-12), (numbers[:, :, None] >= high).float()
-        )
-        inner = share.clamp(0, 1)
-        inner = torch.cat([share[..., :1].clamp(-2, 1), inner[..., 1:]], dim=-1)
-        inner = torch.cat([inner[..., :-1], share[..., -1:].clamp(0, 3)], dim=-1)
-        return (inner * (1 - empty)[:, :, None]).flatten(1)
+        inside = (numbers[:, :, None] - low) / torch.where(width > 0, width, 1)
+        share = torch.where(width > 0, inside, (numbers[:, :, None] >= high).float())  # [B, n, bins]
+        return (share.clamp(self.least, self.most) * (1 - empty)[:, :, None]).flatten(1)
 
     def _category_codes(self, values: Tensor) -> Tensor:
         """Codes [B, columns]; empty cells have the last code of their column."""

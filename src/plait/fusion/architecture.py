@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 Operation = Literal["concat"]
 Activation = Literal["relu", "sigmoid", "tanh", "identity"]
+
+_Key = tuple[Any, ...]
+"""What a cell or a source is sorted by: nested tuples that compare element by element."""
 
 
 class Source(BaseModel):
@@ -24,21 +28,17 @@ class Source(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Source:
-        if (self.cell is None) != (self.modality is not None and self.layer is not None):
+        given = (self.modality is not None, self.layer is not None, self.cell is not None)
+        if given not in ((True, True, False), (False, False, True)):
             raise ValueError("a source is either a modality with a layer, or a cell")
+        if (self.layer or 0) < 0 or (self.cell is not None and self.cell < 1):
+            raise ValueError("layers are numbered from 0, cells from 1")
         return self
 
     @property
     def state(self) -> tuple[str, int] | None:
         """(modality, layer), or None for a cell."""
         return None if self.modality is None or self.layer is None else (self.modality, self.layer)
-
-    @property
-    def sort_key(self) -> tuple[bool, str, int]:
-        """Modalities by name and layer first, then cells by number."""
-        if self.cell is not None:
-            return True, "", self.cell
-        return False, self.modality or "", self.layer or 0
 
     def __str__(self) -> str:
         return f"c{self.cell}" if self.cell is not None else f"{self.modality}.{self.layer}"
@@ -61,6 +61,10 @@ class Cell(BaseModel):
 class Architecture(BaseModel):
     """A tuple of cells; heads read the last one, every other one is read by exactly one later cell.
 
+    Two that differ only in the order of sources or of cells are the same: they are brought to one canonical form. A
+    cell reads its modalities first (by name and layer), then cells (by what they hold); cells stand in the order in
+    which the last one reads them, each after those that it reads itself.
+
     Example:
         >>> both = Cell(sources=(Source(modality="sound", layer=4), Source(modality="image", layer=2)))
         >>> str(Architecture(cells=(both,)))
@@ -81,11 +85,7 @@ class Architecture(BaseModel):
         for number, cell in enumerate(self.cells, 1):
             if any(source.cell is not None and source.cell >= number for source in cell.sources):
                 raise ValueError(f"cell {number} reads itself or a later cell")
-        ordered = tuple(
-            cell.model_copy(update={"sources": tuple(sorted(cell.sources, key=lambda source: source.sort_key))})
-            for cell in self.cells
-        )
-        object.__setattr__(self, "cells", ordered)
+        object.__setattr__(self, "cells", _canonical(self.cells))
         return self
 
     def __str__(self) -> str:
@@ -100,6 +100,31 @@ class Architecture(BaseModel):
     def size(self) -> int:
         """Number of sources over all cells: what the architecture costs, in order."""
         return sum(len(cell.sources) for cell in self.cells)
+
+
+def _canonical(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells of a tree in canonical form."""
+    keys: list[_Key] = []
+    orders: list[list[Source]] = []
+    for cell in cells:
+        pairs = sorted(((_source_key(source, keys), source) for source in cell.sources), key=lambda pair: pair[0])
+        orders.append([source for _, source in pairs])
+        keys.append((cell.operation, cell.activation, *(key for key, _ in pairs)))
+    placed: list[Cell] = []
+
+    def place(number: int) -> int:
+        sources = tuple(s if s.cell is None else Source(cell=place(s.cell)) for s in orders[number - 1])
+        placed.append(cells[number - 1].model_copy(update={"sources": sources}))
+        return len(placed)
+
+    place(len(cells))
+    return tuple(placed)
+
+
+def _source_key(source: Source, cells: Sequence[_Key]) -> _Key:
+    if source.cell is not None:
+        return (True, cells[source.cell - 1])
+    return (False, source.modality, source.layer)
 
 
 def concat_of(layers: dict[str, int], depth: int = 1) -> Architecture:

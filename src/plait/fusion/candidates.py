@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from plait.fusion.architecture import Architecture
 from plait.fusion.late import LateFusion, SingleModality
@@ -40,6 +40,16 @@ class Candidate(BaseModel):
     modalities: tuple[str, ...] = ()
     architecture: Architecture | None = None
 
+    @model_validator(mode="after")
+    def _one_thing(self) -> Candidate:
+        if sum(given is not None for given in (self.modality, self.rule, self.architecture)) != 1:
+            raise ValueError(f"candidate {self.name!r} is one modality, one late rule or one architecture")
+        if (self.rule is None) != (not self.modalities):
+            raise ValueError(
+                f"candidate {self.name!r}: a late rule, and nothing else, names the modalities it combines"
+            )
+        return self
+
     @property
     def trained(self) -> bool:
         """Whether it has weights of its own to be trained on training rows."""
@@ -64,6 +74,4 @@ class Candidate(BaseModel):
             return FusionNetwork(self.architecture, layer_widths, tasks)
         if self.rule is not None:
             return LateFusion(self.rule, self.modalities, tasks)
-        if self.modality is None:
-            raise ValueError(f"candidate {self.name!r} describes nothing")
-        return SingleModality(self.modality, tasks)
+        return SingleModality(str(self.modality), tasks)

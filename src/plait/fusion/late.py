@@ -53,7 +53,8 @@ class LateRule(nn.Module, ABC):
     def forward(self, decisions: Tensor, present: Tensor) -> Tensor:
         """Outputs [B, C] from decisions [M, B, C] and presence [M, B]; rows without any modality get the prior."""
         rule = self.classes if self.classification else self.numbers
-        return torch.where(present.any(dim=0)[:, None], rule(decisions, present), self.prior)
+        known = torch.where(present[:, :, None], decisions, self.prior)  # what stands in an absent place is never used
+        return torch.where(present.any(dim=0)[:, None], rule(known, present), self.prior)
 
     @abstractmethod
     def classes(self, decisions: Tensor, present: Tensor) -> Tensor:
@@ -71,7 +72,8 @@ LATE_RULES: Registry[type[LateRule]] = Registry("late fusion rule")
 def _mean(values: Tensor, present: Tensor, weights: Tensor | None = None) -> Tensor:
     """Weighted mean over the present modalities: [M, B, C], [M, B], [M] to [B, C]."""
     share = present.to(values.dtype) if weights is None else present * weights.to(values.dtype)[:, None]
-    return (values * share[:, :, None]).sum(0) / share.sum(0).clamp_min(1e-12)[:, None]
+    total = share.sum(0)
+    return (values * share[:, :, None]).sum(0) / torch.where(total > 0, total, 1)[:, None]
 
 
 class _NeedsSpread(LateRule):
@@ -85,11 +87,11 @@ class _NeedsSpread(LateRule):
         self.register_buffer("variance", torch.ones(modalities))
 
     def fit(self, decisions: Tensor, present: Tensor, targets: Tensor) -> None:
-        """Mean squared error of every modality where it is present."""
+        """Mean squared error of every modality where it is present; 1, the constant predictor's, if it never is."""
         if not self.classification:
             error = (decisions[:, :, 0] - targets).square()
             mean = (error * present).sum(1) / present.sum(1).clamp_min(1)
-            self.variance.copy_(mean.clamp_min(1e-6))
+            self.variance.copy_(torch.where(present.any(1), mean.clamp_min(1e-6), 1))
 
 
 @LATE_RULES.register("vote")
@@ -302,7 +304,8 @@ class LateFusion(nn.Module):
         for index, rule in enumerate(self.rules):
             rows = labelled[index]
             if isinstance(rule, LateRule) and rule.fitted and rows.any():
-                rule.fit(decisions[index][:, rows], present[:, rows], targets[index][rows])
+                known = torch.where(present[:, rows, None], decisions[index][:, rows], rule.prior)
+                rule.fit(known, present[:, rows], targets[index][rows])
 
     def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by task, [B, outputs]."""

@@ -176,7 +176,7 @@ class Stage(ABC):
 
     def __call__(self, fit: Fit) -> None:
         """Run the stage, or take its result from the run folder."""
-        earlier = [json.dumps(fit.results[name], sort_keys=True) for name in self.after]
+        earlier = [json.dumps(_without_seconds(fit.results[name]), sort_keys=True) for name in self.after]
         key = key_of([__version__, self.name, *earlier, *self.inputs(fit)])
         marker = fit.run.marker(self.name)
         whole = all((fit.run.path / name).exists() for name in self.files(fit))
@@ -195,3 +195,10 @@ class Stage(ABC):
             fit.note(sentence)
         fit.results[self.name], fit.seconds[self.name] = result, seconds
         self.adopt(fit, result)
+
+
+def _without_seconds(result: Any) -> Any:
+    """A result without its timings, which differ from call to call and decide nothing."""
+    if isinstance(result, dict):
+        return {name: _without_seconds(value) for name, value in result.items() if name != "seconds"}
+    return [_without_seconds(value) for value in result] if isinstance(result, list) else result

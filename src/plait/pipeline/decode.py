@@ -34,6 +34,8 @@ class DecodeStage(Stage):
         fit.decoded = self._decode(fit)
         bad = dict(fit.source.bad)
         for name, decoded in fit.decoded.items():
+            if not _is_learned(decoded, fit.train):
+                continue  # nobody reads a modality that no training row has
             for row, reason in decoded.bad.items():
                 bad[row] = f"{bad[row]}; {name}: {reason}" if row in bad else f"{name}: {reason}"
         self._refuse_or_tell(fit, bad)
@@ -49,7 +51,7 @@ class DecodeStage(Stage):
         fit.parts[[int(row) for row in result["bad"]]] = -1
         kept = []
         for modality in fit.source.schema.modalities:
-            if fit.decoded[modality.name].present[fit.train].any():
+            if _is_learned(fit.decoded[modality.name], fit.train):
                 kept.append(modality)
             else:
                 fit.note(f"Modality {modality.name!r} is absent in every training row: it is left out.")
@@ -84,6 +86,11 @@ class DecodeStage(Stage):
                 "Mend them, or go on without them by --bad-rows skip."
             )
         fit.note(f"{len(bad)} row{'s' * (len(bad) != 1)} cannot be read and are skipped:\n{told}")
+
+
+def _is_learned(decoded: Decoded, train: NDArray[np.int64]) -> bool:
+    """Whether any training row has, or should have, the modality."""
+    return bool(decoded.present[train].any() or np.isin(list(decoded.bad), train).any())
 
 
 def _cells(fit: Fit, modality: Modality) -> Table:

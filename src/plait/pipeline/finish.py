@@ -55,25 +55,23 @@ class ChooseStage(Stage):
 
 
 class RefitStage(Stage):
-    """The returned predictor: `weights.safetensors` and `plait.json`, complete but for the test figures."""
+    """The returned predictor's weights: those of the networks that the choice reads, and of what combines them."""
 
     name = "refit"
     after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose")
 
     def files(self, fit: Fit) -> list[str]:
-        """The predictor's files."""
-        return [WEIGHTS, MANIFEST]
+        """The weights."""
+        return [WEIGHTS]
 
     def work(self, fit: Fit) -> dict[str, Any]:
-        """Write the weights of the networks that the choice reads, and of what combines them."""
+        """Write them."""
         trial = fit.trials[_choice(fit).chosen]
         tensors: dict[str, Tensor] = {f"decision/{name}": tensor for name, tensor in trial.weights.items()}
         for number, name in enumerate(trial.candidate.used):
             tensors |= {f"network/{number}/{key}": value for key, value in fit.networks[name].state_dict().items()}
         save_tensors(fit.run.path / WEIGHTS, tensors)
-        digest = file_digest(fit.run.path / WEIGHTS)
-        write_json(fit.run.path / MANIFEST, manifest(fit, digest, None))
-        return {"weights": digest}
+        return {"weights": file_digest(fit.run.path / WEIGHTS)}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""
@@ -113,14 +111,14 @@ class TestStage(Stage):
 
 
 class ReportStage(Stage):
-    """The finished `plait.json` and `report.html`."""
+    """`plait.json`, with which the run is finished, and `report.html`."""
 
     name = "report"
-    after: ClassVar[tuple[str, ...]] = ("refit", "test", "choose")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose", "refit", "test")
 
     def files(self, fit: Fit) -> list[str]:
-        """The page."""
-        return ["report.html"]
+        """Both."""
+        return [MANIFEST, "report.html"]
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Write both."""
@@ -133,7 +131,7 @@ class ReportStage(Stage):
         """Nothing to take over."""
 
 
-def manifest(fit: Fit, weights: str, test: dict[str, Any] | None) -> dict[str, Any]:
+def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
     """The content of `plait.json`."""
     choice = _choice(fit)
     chosen = fit.trials[choice.chosen].candidate
@@ -145,7 +143,6 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any] | None) -> dict[str, A
     )
     return {
         "format": FORMAT,
-        "finished": test is not None,
         "versions": _versions(),
         "seed": fit.options.seed,
         "metric": fit.options.metric,
@@ -162,7 +159,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any] | None) -> dict[str, A
         "choice": {"sentence": choice.sentence, "fusion": asdict(choice.fusion) if choice.fusion else None},
         "metrics": {
             "validation": measure_all(fit.tasks, fit.trials[choice.chosen].outputs[0], labels),
-            "test": test["metrics"] if test else None,
+            "test": test["metrics"],
         },
         "data": _data(fit),
         "stages": {name: round(seconds, 3) for name, seconds in fit.seconds.items()},
@@ -202,12 +199,12 @@ def _modality(fit: Fit, number: int, name: str) -> dict[str, Any]:
     }
 
 
-def _leaderboard(fit: Fit, test: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _leaderboard(fit: Fit, test: dict[str, Any]) -> list[dict[str, Any]]:
     choice = _choice(fit)
     table = []
     for position in choice.order:
         trial = fit.trials[position]
-        at = {name: test[name][position] if test and test[name] else None for name in ("scores", "low", "high")}
+        at = {name: test[name][position] if test[name] else None for name in ("scores", "low", "high")}
         table.append(
             {
                 "name": trial.candidate.name,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from plait.data.cache import ArrayCache
@@ -18,6 +16,7 @@ from plait.pipeline.options import FitOptions
 from plait.pipeline.read import read_source
 from plait.pipeline.run import RunFolder
 from plait.pipeline.split import SplitStage
+from plait.training.threads import contained
 
 
 def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narrator | None = None) -> bool:
@@ -42,7 +41,7 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
         RunFolder.check(out, resume)
     except InputError as error:
         problems.collect(error)
-    with single_thread():
+    with contained():
         source, notes = read_source(options, narrator, problems)
         run = RunFolder(out, resume)
         try:
@@ -76,16 +75,3 @@ def _spent(run: RunFolder) -> float:
     """Seconds that earlier calls spent on stages they finished."""
     found = [run.marker(path.stem) for path in run.stages.glob("*.json")]
     return float(sum(marker.get("seconds", 0.0) for marker in found if marker))
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Inside, torch computes with one thread; outside, with as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -38,9 +38,9 @@ class Choice:
         chosen: Position of the returned candidate.
         best: Position of the candidate with the highest validation score.
         order: Positions, best validation score first.
-        low, high: 95 % interval of every candidate's score, in the order of the candidates.
+        low, high: 95 % interval of every candidate's score, in the order of the candidates; None without a score.
         tied: Positions within one standard error of the best.
-        fusion: The best candidate of several modalities against the best single one; None with one modality.
+        fusion: The best candidate of several modalities against the best single one; None where one of them is missing.
         sentence: Why, in words.
     """
 
@@ -75,7 +75,7 @@ def bootstrap_scores(
         metric: None for the default score.
 
     Returns:
-        [candidates, draws].
+        [candidates, draws]; NaN where a draw has no score.
     """
     draws = DRAWS if metric is None else METRIC_DRAWS
     rng = np.random.default_rng([seed, 0xB007])
@@ -93,7 +93,22 @@ def bootstrap_scores(
                 for seeds in outputs
             ]
         )
-    return np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
+    drawn = np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
+    return np.where(np.isfinite(drawn), drawn, np.nan)
+
+
+def intervals(drawn: NDArray[np.float64]) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
+    """Lower and upper ends of 95 % intervals of bootstrap draws [candidates, draws]; None where no draw has a score."""
+    known = [row[~np.isnan(row)] for row in drawn]
+    ends = [np.quantile(row, [0.025, 0.975]) if len(row) else None for row in known]
+    low, high = (tuple(None if end is None else float(end[side]) for end in ends) for side in (0, 1))
+    return low, high
+
+
+def _standard_error(difference: NDArray[np.float64]) -> float:
+    """Deviation over the draws [draws] that have a score; 0 without any."""
+    known = difference[~np.isnan(difference)]
+    return float(known.std()) if len(known) else 0.0
 
 
 def choose(
@@ -121,34 +136,34 @@ def choose(
         return Choice(cheapest, cheapest, order, unknown, unknown, (cheapest,), None, sentence)
     drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     best = order[0]
-    errors = np.nan_to_num(np.nanstd(drawn[best] - drawn, axis=1), nan=0.0)
+    errors = [_standard_error(drawn[best] - row) for row in drawn]
     tied = tuple(i for i in order if points[best] - points[i] <= errors[i])
     chosen = min(tied, key=lambda i: (costs[i], -points[i], trials[i].candidate.name))
-    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=1)
+    low, high = intervals(drawn)
     fusion = _fusion_against_single(trials, points, drawn)
-    return Choice(
-        chosen, best, order, tuple(map(float, low)), tuple(map(float, high)), tied, fusion,
-        _sentence(trials, chosen, best, fusion),
-    )  # fmt: skip
+    return Choice(chosen, best, order, low, high, tied, fusion, _sentence(trials, chosen, best, fusion))
 
 
 def compare(
     trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64], one: int, other: int
-) -> Comparison:
-    """The paired difference of two candidates."""
+) -> Comparison | None:
+    """The paired difference of two candidates; None if no draw has a score of both."""
     difference = drawn[one] - drawn[other]
-    low, high = np.nanquantile(difference, [0.025, 0.975])
+    (low,), (high,) = intervals(difference[None])
+    if low is None or high is None:
+        return None
     return Comparison(
         trials[one].candidate.name, trials[other].candidate.name, float(points[one] - points[other]),
-        float(np.nanstd(difference)), float(low), float(high),
+        _standard_error(difference), low, high,
     )  # fmt: skip
 
 
 def _fusion_against_single(
     trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64]
 ) -> Comparison | None:
-    single = [i for i, trial in enumerate(trials) if len(trial.candidate.used) == 1]
-    several = [i for i, trial in enumerate(trials) if len(trial.candidate.used) > 1]
+    scored = [i for i in range(len(trials)) if np.isfinite(points[i])]
+    single = [i for i in scored if len(trials[i].candidate.used) == 1]
+    several = [i for i in scored if len(trials[i].candidate.used) > 1]
     if not single or not several:
         return None
     top = [max(group, key=lambda i: float(points[i])) for group in (several, single)]
@@ -162,8 +177,10 @@ def _sentence(trials: Sequence[Trial], chosen: int, best: int, fusion: Compariso
         if chosen == best
         else f"{top} has the highest validation score; {name} is the cheapest within one standard error of it."
     )
-    if fusion is None:
+    if fusion is None and all(len(trial.candidate.used) == 1 for trial in trials):
         return f"{why} There is one modality, so there was nothing to fuse."
+    if fusion is None:
+        return f"{why} Fusion could not be compared with single modalities: one side has no score."
     told = (
         f"{fusion.better} against {fusion.than}: {fusion.difference:+.4f} "
         f"(95 % interval {fusion.low:+.4f} to {fusion.high:+.4f})"

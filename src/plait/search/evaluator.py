@@ -38,8 +38,8 @@ class Trial:
         candidate: What was evaluated.
         outputs: Outputs on the validation rows, one per seed or repeat; a row's outputs never come from parameters
             that saw its label.
-        score: Mean score over `outputs`; None where no validation row has a label.
-        scores: The score of each of `outputs`.
+        score: Mean score over `outputs`; None where no validation row has a label, or one of `outputs` is not finite.
+        scores: The score of each of `outputs`, None where it has none.
         seconds: Wall-clock time it took.
         weights: State dict of the decision module to be used for prediction.
     """
@@ -109,8 +109,8 @@ class Evaluator:
                 outputs, module = self._untrained(candidate)
             scores = tuple(score(self.tasks, one, self.labels, self.metric) for one in outputs)
             known = [value for value in scores if value is not None]
+            mean = float(np.mean(known)) if known and len(known) == len(scores) else None
             weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-            mean = float(np.mean(known)) if known else None
             trials.append(Trial(candidate, outputs, mean, scores, time.monotonic() - started, weights))
             if advance:
                 advance(candidate.name)

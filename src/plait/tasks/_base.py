@@ -96,7 +96,7 @@ class TaskKind(ABC):
     def measure(
         self, task: Task, probabilities: NDArray[np.float64], targets: NDArray[np.float64], names: tuple[str, ...] = ()
     ) -> dict[str, float | None]:
-        """Metrics on labelled rows; None where one is undefined (a single class, too few rows).
+        """Metrics on labelled rows; None where one is undefined (a single class, too few rows, NaN among the answers).
 
         Args:
             task: The task.

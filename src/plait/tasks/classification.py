@@ -41,20 +41,21 @@ class Multiclass(TaskKind):
     ) -> dict[str, float | None]:
         """Accuracy, balanced accuracy, macro-F1, AUROC and average precision (one-vs-rest, macro), log loss.
 
-        A row whose class never occurred in training (target -1) counts as wrong in the accuracies and F1; log loss is
-        then undefined, since the true class has no probability.
+        Macro-F1 is the mean over the classes that occur among labels or answers, as in scikit-learn. A row whose class
+        never occurred in training (target -1) counts as wrong in the accuracies and F1; log loss is then undefined,
+        since the true class has no probability.
         """
         from sklearn import metrics
 
         wanted = names or self.metrics
-        if len(targets) == 0:
+        if len(targets) == 0 or not np.isfinite(probabilities).all():
             return dict.fromkeys(wanted)
         truth, guess = targets.astype(np.int64), probabilities.argmax(axis=1)
         seen = truth >= 0
         formulas: dict[str, Callable[[], float | None]] = {
             "accuracy": lambda: float((truth == guess).mean()),
             "balanced_accuracy": lambda: float(metrics.balanced_accuracy_score(truth, guess)),
-            "macro_f1": lambda: float(metrics.f1_score(truth, guess, average="macro", labels=np.unique(truth))),
+            "macro_f1": lambda: float(metrics.f1_score(truth, guess, average="macro")),
             "auroc": lambda: _one_vs_rest(metrics.roc_auc_score, truth[seen], probabilities[seen]),
             "average_precision": lambda: _one_vs_rest(
                 metrics.average_precision_score, truth[seen], probabilities[seen]

@@ -38,7 +38,7 @@ class Regression(TaskKind):
         from scipy.stats import spearmanr
 
         wanted = names or self.metrics
-        if len(targets) == 0:
+        if len(targets) == 0 or not np.isfinite(probabilities).all():
             return dict.fromkeys(wanted)
         error = (probabilities[:, 0] - targets) * task.scale
         spread = float(((targets - targets.mean()) ** 2).sum()) * task.scale**2

@@ -76,7 +76,7 @@ def weighted_scores(
         metric: None for 1 - loss / loss of the constant predictor; else a metric, turned so that higher is better.
 
     Returns:
-        [draws]; NaN where no task can be scored.
+        [draws]; NaN where no task can be scored, -inf where a labelled row's outputs are not finite.
     """
     columns = [
         _ratio_scores(task, outputs, labels, weights)
@@ -92,15 +92,17 @@ def weighted_scores(
 
 
 def score(tasks: Sequence[Task], outputs: Outputs, labels: Labels, metric: str | None = None) -> float | None:
-    """The score of all rows, each counted once; None where nothing can be scored (no labels)."""
+    """The score of all rows, each counted once; None where there is none: no labels, or outputs that are not finite."""
     value = float(weighted_scores(tasks, outputs, labels, np.ones((1, len(labels))), metric)[0])
-    return None if np.isnan(value) else value
+    return value if np.isfinite(value) else None
 
 
 def _ratio_scores(task: Task, outputs: Outputs, labels: Labels, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    loss = weights @ loss_rows(task, outputs[task.name], labels)
+    losses = loss_rows(task, outputs[task.name], labels)
     constant = weights @ constant_rows(task, labels)
-    return np.where(constant > 0, 1 - loss / np.where(constant > 0, constant, 1), np.nan)
+    if not np.isfinite(losses).all():
+        return np.where(constant > 0, -np.inf, np.nan)
+    return np.where(constant > 0, 1 - weights @ losses / np.where(constant > 0, constant, 1), np.nan)
 
 
 def _metric_scores(
@@ -109,6 +111,8 @@ def _metric_scores(
     kind = TASK_KIND_REGISTRY[task.kind]
     rows = np.flatnonzero(labels.labelled[task.name])
     probabilities = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name]))).double().numpy()
+    if not np.isfinite(probabilities[rows]).all():
+        return np.full(len(weights), -np.inf)
     values = []
     for draw in weights:
         taken = np.repeat(rows, draw[rows].astype(np.int64))

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from plait.data.batches import Batch, Rows, shuffled
+from plait.data.digest import key_of
+from plait.encoders.cache import weights_digest
 from plait.exceptions import InputError
 from plait.objectives._base import Objective
 from plait.tasks.score import Labels, score
@@ -50,10 +52,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to: its number from 0, mean training loss, validation score (None without labels there)."""
+    """What one epoch came to.
+
+    Attributes:
+        epoch: Its number, from 0.
+        loss: Mean training loss over the steps that had one; None if there were none, or it was not finite.
+        score: Validation score; None without labels there, or with outputs that are not finite.
+    """
 
     epoch: int
-    loss: float
+    loss: float | None
     score: float | None
 
 
@@ -76,7 +84,8 @@ class Trainer:
         plan: How to train.
         combiner: Turns terms into gradients; by default their sum.
         hooks: Onlookers.
-        checkpoint: A file to write after every epoch and to go on from if it is there (same result as in one go).
+        checkpoint: A file to write after every epoch and to go on from if it is there (same result as in one go); one
+            that belongs to another plan, model or other rows is not used.
         device: Where to train.
     """
 
@@ -95,6 +104,7 @@ class Trainer:
         self.total_steps = 1
         self.steps = 0
         self.started = 0.0
+        self.identity = ""
 
     def fit(self, train: Rows, validation: Rows) -> list[EpochRecord]:
         """Train until the plan is done, patience or time is out; the model ends with its best weights.
@@ -107,6 +117,7 @@ class Trainer:
             raise InputError(f"{len(train)} labelled row(s) to train on; at least two are needed.")
         self.total_steps = self.plan.epochs * len(shuffled(len(train), self.plan.batch_size, 0, 0))
         self.started = time.monotonic() if self.plan.seconds is not None else 0.0
+        self.identity = self.identify(train, validation)
         self.resume()
         with _own_randomness(self.device):
             for epoch in range(len(self.history), self.plan.epochs):
@@ -117,19 +128,24 @@ class Trainer:
         self.keep_best()
         return self.history
 
-    def epoch(self, train: Rows, epoch: int) -> float:
+    def epoch(self, train: Rows, epoch: int) -> float | None:
         """One pass over the training rows; returns the mean loss. Ends early when time is out."""
-        torch.manual_seed(_mixed(self.plan.seed, epoch))
+        _seed_generators(self.device, _mixed(self.plan.seed, epoch))
         losses = []
         self.model.train()
         for positions in shuffled(len(train), self.plan.batch_size, self.plan.seed, epoch):
             losses.append(self.step(train.batch(positions).to(self.device)))
             if self.progress >= 1 and self.plan.seconds is not None:
                 break
-        return float(np.mean(losses))
+        known = [loss for loss in losses if loss is not None]
+        mean = float(np.mean(known)) if known else math.nan
+        return mean if math.isfinite(mean) else None
 
-    def step(self, batch: Batch) -> float:
-        """One step of the optimiser; returns the loss (0 where no objective had anything to say)."""
+    def step(self, batch: Batch) -> float | None:
+        """One step of the optimiser; returns the loss, None where no objective had anything to say.
+
+        Gradients that are not finite change nothing: the step is left out.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate * _rate(self.progress)
         for objective in self.objectives:
@@ -137,13 +153,14 @@ class Trainer:
         terms = self.losses(batch)
         self.steps += 1
         if not terms:
-            return 0.0
+            return None
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.combiner.backward(terms)
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.clip_norm)
-        self.optimizer.step()
-        for objective in self.objectives:
-            objective.after_step(self.model)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.clip_norm)
+        if norm.isfinite():
+            self.optimizer.step()
+            for objective in self.objectives:
+                objective.after_step(self.model)
         for hook in self.hooks:
             hook.on_step(self, self.progress)
         return loss
@@ -152,25 +169,39 @@ class Trainer:
         """The terms of all objectives."""
         return {name: term for part in self.objectives for name, term in part.terms(self.model, batch).items()}
 
-    def judge(self, epoch: int, loss: float, validation: Rows) -> None:
-        """Score the validation rows, keep the weights if they are the best yet, tell the hooks, write a checkpoint."""
+    def judge(self, epoch: int, loss: float | None, validation: Rows) -> None:
+        """Score the validation rows, keep the weights if they are the best so far, tell the hooks, write a checkpoint.
+
+        Where validation cannot tell (no labels), the last weights are the best.
+        """
         value = self.score(validation)
-        self.history.append(EpochRecord(epoch, loss, value))
-        if value is None or (math.isfinite(value) and value > self.best_score) or not self.best:
+        finite = value is not None and math.isfinite(value)
+        self.history.append(EpochRecord(epoch, loss, value if finite else None))
+        if value is None or value > self.best_score or not self.best:
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
-            self.best_score = value if value is not None and math.isfinite(value) else self.best_score
+            self.best_score = value if value is not None else self.best_score
         for hook in self.hooks:
             hook.on_epoch(self, self.history[-1])
         self.save()
 
     def score(self, rows: Rows) -> float | None:
-        """The default score (1 - loss / loss of the constant predictor) of labelled rows."""
-        outputs = {name: values.numpy() for name, values in self.model.predict(rows).items()}
+        """The default score (1 - loss / loss of the constant predictor) of labelled rows.
+
+        Returns:
+            None without labels; -inf where weights or outputs are not finite.
+        """
+        told = self.model.predict(rows)
+        outputs = {name: values.numpy() for name, values in told.items()}
         labels = Labels(
             {name: values[rows.index] for name, values in rows.targets.items()},
             {name: values[rows.index] for name, values in rows.labelled.items()},
         )
-        return score(self.model.tasks, outputs, labels)
+        value = score(self.model.tasks, outputs, labels)
+        if value is None and not all(
+            bool(t.isfinite().all()) for t in (*told.values(), *self.model.state_dict().values())
+        ):
+            return -math.inf
+        return value
 
     def stops(self, epoch: int) -> bool:
         """Whether to stop before this epoch: time is out, or the score has not risen for `patience` epochs."""
@@ -179,13 +210,15 @@ class Trainer:
         if self.plan.seconds is not None and self.progress >= 1:
             return True
         scores = [record.score if record.score is not None else -math.inf for record in self.history]
-        return self.plan.patience is not None and len(scores) - 1 - int(np.argmax(scores)) >= self.plan.patience
+        if self.plan.patience is None or max(scores) == -math.inf:  # nothing to lose patience with
+            return False
+        return len(scores) - 1 - int(np.argmax(scores)) >= self.plan.patience
 
     @property
     def progress(self) -> float:
-        """How far training is, 0 to 1: by steps, or by time where that is further."""
+        """How far training is, 0 to 1: by steps, or by time where that is further; 0 until a step was made."""
         done = self.steps / self.total_steps
-        if self.plan.seconds is None:
+        if self.plan.seconds is None or self.steps == 0:
             return min(1.0, done)
         return min(1.0, max(done, (time.monotonic() - self.started) / max(self.plan.seconds, 1e-9)))
 
@@ -203,16 +236,30 @@ class Trainer:
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
-        told = {"history": [asdict(record) for record in self.history], "steps": self.steps}
+        history = [asdict(record) for record in self.history]
+        told = {"identity": self.identity, "history": history, "steps": self.steps}
         tensors["told"] = torch.tensor(list(json.dumps(told).encode()), dtype=torch.uint8)
         save_tensors(self.checkpoint, tensors)
 
+    def identify(self, train: Rows, validation: Rows) -> str:
+        """A digest of all that decides the result: plan (but the seconds), fresh model, rows and their labels."""
+        if self.checkpoint is None:
+            return ""
+        plan = replace(self.plan, seconds=None if self.plan.seconds is None else 0.0)
+        parts: list[str | bytes] = [repr(plan), weights_digest(self.model)]
+        for rows in (train, validation):
+            parts += [rows.index.tobytes(), *(values[rows.index].tobytes() for values in rows.targets.values())]
+            parts += [values[rows.index].tobytes() for values in rows.labelled.values()]
+        return key_of(parts)
+
     def resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Go on from the checkpoint, if there is one of the same training."""
         if self.checkpoint is None or not self.checkpoint.exists():
             return
         tensors = load_tensors(self.checkpoint)
-        told = json.loads(bytes(tensors.pop("told").tolist()))
+        told = json.loads(bytes(tensors.pop("told").tolist())) if "told" in tensors else {}
+        if told.get("identity") != self.identity:
+            return
         self.history = [EpochRecord(**record) for record in told["history"]]
         self.steps = told["steps"]
         self.best_score = max((r.score for r in self.history if r.score is not None), default=-math.inf)
@@ -243,8 +290,18 @@ def _mixed(*seeds: int) -> int:
 
 def _own_randomness(device: torch.device) -> AbstractContextManager[None]:
     """Inside, torch's global generators may be seeded; outside, they are as they were."""
-    devices = [device.index or 0] if device.type == "cuda" else []
-    return torch.random.fork_rng(devices=devices)
+    return torch.random.fork_rng(devices=[_cuda_index(device)] if device.type == "cuda" else [])
+
+
+def _cuda_index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def _seed_generators(device: torch.device, seed: int) -> None:
+    """Seed the generators that are used on a device, and no other (`torch.manual_seed` seeds those of all devices)."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[_cuda_index(device)].manual_seed(seed)
 
 
 def seeded_build(seed: int, *names: str) -> AbstractContextManager[None]:
@@ -263,7 +320,7 @@ class _Seeded(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self.fork.__enter__()
-        torch.manual_seed(self.seed)
+        _seed_generators(torch.device("cpu"), self.seed)
 
     def __exit__(self, *error: object) -> None:
         self.fork.__exit__(None, None, None)

@@ -1,0 +1,210 @@
+"""The leaderboard as a picture: scores with intervals as percentages of an axis that keeps its head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from plait.report.figures import DASH, interval, is_known, number
+from plait.report.words import KINDS
+
+MARGIN: Final = 2.5
+"""Percent of the width kept free on both sides, so that no mark is cut."""
+
+MOST_ROWS: Final = 40
+REACH: Final = 3.0
+"""The axis ends this many times as far below the best score as the lower quartile of all scores lies below it."""
+
+WORST_SCORE: Final = -1.0
+"""Below this, 1 - loss / constant loss says `far worse than a constant`, and by how much is of no interest."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear axis.
+
+    Attributes:
+        low, high: Its ends.
+        ticks: Round numbers on it, ascending.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def at(self, value: float) -> float:
+        """Where a value stands, percent of the width; values beyond an end stand at that end."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(MARGIN + (100 - 2 * MARGIN) * min(1.0, max(0.0, share)), 2)
+
+    @property
+    def labels(self) -> list[tuple[float, str]]:
+        """(percent, text) of every tick."""
+        step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
+        places = max(0, -math.floor(math.log10(step) + 1e-9))
+        return [(self.at(tick), _tick(tick, places)) for tick in self.ticks]
+
+    @property
+    def zero(self) -> float | None:
+        """Where 0 stands, if it stands inside."""
+        return self.at(0.0) if self.low < 0 < self.high else None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A score with its interval, in percent of the width; `beyond` if the score lies left of the axis."""
+
+    at: float
+    low: float
+    high: float
+    beyond: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class PlotRow:
+    """One row of the picture."""
+
+    name: str
+    kind: str
+    chosen: bool
+    tied: bool
+    validation: Mark | None
+    test: Mark | None
+
+    @property
+    def words(self) -> str:
+        """What the row shows, for those who hear it, and for the pointer."""
+        parts = {"validation": self.validation, "test": self.test}
+        told = [f"{part} {mark.text}" for part, mark in parts.items() if mark]
+        return f"{self.name}: {'; '.join(told) or 'no score'}"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The picture.
+
+    Attributes:
+        axis: Its axis; None if nothing has a score.
+        rows: What is drawn.
+        kinds: (key, words) of the kinds that occur, in the order of costs.
+        total: How many rows the leaderboard has.
+        clipped: How many drawn rows have a score left of the axis.
+        lowest: The lowest score, if any is left of the axis.
+        has_test: Whether any drawn row has a test score.
+    """
+
+    axis: Axis | None
+    rows: tuple[PlotRow, ...]
+    kinds: tuple[tuple[str, str], ...]
+    total: int
+    clipped: int
+    lowest: str
+    has_test: bool
+
+
+def kind_key(kind: str) -> str:
+    """The kind as a CSS class; kinds without a colour of their own share one."""
+    return kind if kind in KINDS else "other"
+
+
+def plot_of(leaderboard: Sequence[Row], metric: str | None) -> Plot:
+    """The picture of a leaderboard.
+
+    Args:
+        leaderboard: Rows, best first.
+        metric: None for the default score.
+    """
+    drawn = _drawn(leaderboard)
+    axis = axis_of(drawn, metric)
+    rows = tuple(_plot_row(row, axis) for row in drawn)
+    scores = [row["validation"] for row in drawn if is_known(row["validation"])]
+    beyond = [row for row in rows if any(mark is not None and mark.beyond for mark in (row.validation, row.test))]
+    scores += [row["test"] for row in drawn if is_known(row["test"])]
+    return Plot(
+        axis, rows, _kinds(drawn), len(leaderboard), len(beyond), number(min(scores, default=None)),
+        any(row.test for row in rows),
+    )  # fmt: skip
+
+
+def axis_of(rows: Sequence[Row], metric: str | None) -> Axis | None:
+    """An axis over all scores and intervals, cut where a few bad rows would squeeze the good ones; None without any."""
+    scores = sorted(row["validation"] for row in rows if is_known(row["validation"]))
+    if not scores:
+        return None
+    values = [value for row in rows for value in _values(row)]
+    best = scores[-1]
+    reach = REACH * max(best - scores[len(scores) // 4], best - _low_of_best(rows, best), 0.01 * abs(best), 1e-6)
+    floor = best - reach
+    if metric is None and best > WORST_SCORE / 2:
+        floor = max(floor, WORST_SCORE)
+    low = max(min(values), floor)
+    high = max(values)
+    return _axis(low, high if high > low else low + max(1e-6, 0.05 * abs(low)))
+
+
+def _low_of_best(rows: Sequence[Row], best: float) -> float:
+    lows = [row["interval"][0] for row in rows if row["validation"] == best and is_known(row["interval"][0])]
+    return min(lows, default=best)
+
+
+def _axis(low: float, high: float) -> Axis:
+    step = nice_step(high - low)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return Axis(low, high, tuple(number_of * step for number_of in range(first, last + 1)))
+
+
+def nice_step(span: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that cuts a span into at most six pieces.
+
+    Example:
+        >>> nice_step(0.46), nice_step(1000)
+        (0.1, 200.0)
+    """
+    power = 10.0 ** math.floor(math.log10(span / 6))
+    return next(round(step * power, 12) if power < 1 else step * power for step in (1, 2, 5, 10) if span <= 6 * step * power * (1 + 1e-9))
+
+
+def _tick(value: float, places: int) -> str:
+    text = f"{abs(value):,.{places}f}"
+    return f"\N{MINUS SIGN}{text}" if value < 0 and text.strip("0.,") else text
+
+
+def _values(row: Row) -> Iterator[float]:
+    for value in (row["validation"], row["test"], *row["interval"], *row["test_interval"]):
+        if is_known(value):
+            yield value
+
+
+def _drawn(leaderboard: Sequence[Row]) -> list[Row]:
+    """The best rows, and further down the chosen one and the best single modality."""
+    single = next((row for row in leaderboard if row["kind"] == "unimodal"), None)
+    below = leaderboard[MOST_ROWS:]
+    return [*leaderboard[:MOST_ROWS], *(row for row in below if row["chosen"] or row is single)]
+
+
+def _plot_row(row: Row, axis: Axis | None) -> PlotRow:
+    validation = _mark(axis, row["validation"], row["interval"])
+    test = _mark(axis, row["test"], row["test_interval"])
+    return PlotRow(row["name"], row["kind"], row["chosen"], row["tied"], validation, test)
+
+
+def _mark(axis: Axis | None, value: float | None, ends: Sequence[float | None]) -> Mark | None:
+    if axis is None or value is None or not math.isfinite(value):
+        return None
+    low, high = (end if end is not None and math.isfinite(end) else value for end in ends)
+    told = interval(*ends)
+    text = number(value) if told == DASH else f"{number(value)}, 95 % interval {told}"
+    return Mark(axis.at(value), axis.at(low), axis.at(high), value < axis.low, text)
+
+
+def _kinds(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
+    found = {row["kind"] for row in rows}
+    return tuple((kind, words) for kind, words in KINDS.items() if kind in found) + tuple(
+        ("other", str(kind)) for kind in sorted(found - set(KINDS))
+    )

@@ -1,0 +1,173 @@
+"""Words for what a fit's content names by keys: kinds, readers, stages, metrics, parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from plait.report.figures import MINUS, count, counted, short
+
+KINDS: Final[Mapping[str, str]] = {
+    "unimodal": "one modality alone",
+    "late": "late fusion",
+    "early": "early fusion",
+    "architecture": "fusion architecture",
+    "classical": "classical model",
+    "ensemble": "ensemble",
+}
+"""Kinds of leaderboard rows, in the order of costs."""
+
+HOW: Final[Mapping[str, str]] = {
+    "unimodal": "The network of one modality decides alone.",
+    "late": "Every modality's own network decides; a rule combines the decisions.",
+    "early": "The near-raw inputs are put side by side and one network learns from all of them.",
+    "architecture": "Hidden layers of the modalities' networks are combined by cells, and the last cell decides.",
+    "classical": "A classical model from scikit-learn.",
+    "ensemble": "A weighted average of several rows of the leaderboard.",
+}
+"""How a kind of leaderboard row decides, one sentence each."""
+
+METRICS: Final[Mapping[str, str]] = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro F1",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "log_loss": "Log loss",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "spearman": "Spearman's ρ",
+}
+
+LOWER_IS_BETTER: Final = frozenset({"log_loss", "mae", "rmse"})
+"""As in `plait.tasks.score`, which takes torch to import; a test holds the two equal."""
+
+STAGES: Final[Mapping[str, str]] = {
+    "split": "Splitting the rows",
+    "decode": "Decoding the cells",
+    "cache": "Computing the hidden states",
+    "evaluate": "Comparing ways to combine",
+    "choose": "Choosing",
+    "refit": "Writing the predictor",
+    "test": "Scoring the test rows",
+    "report": "Drawing the report",
+}
+
+
+def metric_words(name: str) -> str:
+    """A metric's name as it is written."""
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def stage_words(name: str, modalities: Sequence[str]) -> str:
+    """What a stage of the fit did; `encode-N` belongs to the N-th modality."""
+    stem, _, number = name.partition("-")
+    if stem == "encode" and number.isdigit() and int(number) < len(modalities):
+        return f"Learning {short(modalities[int(number)], 32)}"
+    return STAGES.get(name, name.replace("-", " ").capitalize())
+
+
+def listed(names: Sequence[str], most: int, many: str) -> str:
+    """Names joined as in a sentence, or their count where there are more than `most`.
+
+    Example:
+        >>> listed(["image", "sound", "text"], 4, "modalities"), listed(["a"] * 24, 4, "modalities")
+        ('image, sound and text', '24 modalities')
+    """
+    if len(names) > most:
+        return f"{count(len(names))} {many}"
+    cut = [short(name) for name in names]
+    return " and ".join([", ".join(cut[:-1]), cut[-1]] if len(cut) > 1 else cut)
+
+
+def reader_words(reader: Mapping[str, Any]) -> str:
+    """What a reader makes of a cell.
+
+    Example:
+        >>> reader_words({"kind": "image", "channels": 1, "height": 8, "width": 8})
+        '8 × 8 grey'
+    """
+    words = READER_WORDS.get(str(reader.get("kind")), _any_reader)
+    try:
+        return words(reader)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # a reader of a newer or older shape
+        return _any_reader(reader)
+
+
+def _image(reader: Mapping[str, Any]) -> str:
+    return f"{reader['height']} × {reader['width']} {'grey' if reader['channels'] == 1 else 'colour'}"
+
+
+def _audio(reader: Mapping[str, Any]) -> str:
+    return f"{reader['rate'] / 1000:g} kHz, {reader['samples'] / reader['rate']:.2g} s"
+
+
+def _vector(reader: Mapping[str, Any]) -> str:
+    return counted(int(reader["width"]), "number")
+
+
+def _tabular(reader: Mapping[str, Any]) -> str:
+    found = Counter(field["kind"] for field in reader["fields"])
+    nouns = {"numeric": ("number", "numbers"), "categorical": ("category", "categories"), "date": ("date", "dates")}
+    return ", ".join(counted(found[kind], *nouns[kind]) for kind in nouns if found[kind]) or "no column"
+
+
+def _any_reader(reader: Mapping[str, Any]) -> str:
+    """Every plain option of a reader that has no words of its own."""
+    plain = {key: value for key, value in reader.items() if key != "kind" and isinstance(value, int | float | str)}
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plain.items()) or "as it is"
+
+
+READER_WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "image": _image,
+    "audio": _audio,
+    "vector": _vector,
+    "tabular": _tabular,
+}
+
+
+def score_name(metric: str | None) -> str:
+    """What the axis of the leaderboard is called."""
+    if metric is None:
+        return "Score"
+    return f"{MINUS}{metric_words(metric)}" if metric in LOWER_IS_BETTER else metric_words(metric)
+
+
+def score_words(metric: str | None, tasks: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence that says what the score is."""
+    over = ", averaged over the targets" if len(tasks) > 1 else ""
+    if metric is not None:
+        turned = " with its sign turned, so that higher is better" if metric in LOWER_IS_BETTER else "; higher is better"
+        return f"The score is {metric_words(metric)}{over}{turned}."
+    losses = {"squared error" if task["kind"] == "regression" else "log loss" for task in tasks}
+    return (
+        f"The score is 1 {MINUS} loss / loss of the constant predictor{over} ({', '.join(sorted(losses))}): "
+        "1 is perfect, 0 is no better than giving every row the same answer, below 0 is worse than that."
+    )
+
+
+def limit_words(limit: Mapping[str, Any]) -> str:
+    """What ended the search."""
+    if limit.get("trials") is not None:
+        return f"{counted(limit['trials'], 'trial')}, no clock: the same seed gives the same result"
+    if limit.get("seconds") is not None:
+        return f"{limit['seconds']:,g} seconds for the whole fit"
+    return "none"
+
+
+def test_words(rows: int, finished: bool) -> str:
+    """How the test rows were treated."""
+    if not finished:
+        return "The test rows have not been read yet: this fit is not finished."
+    if rows == 0:
+        return (
+            "No row was kept for a test, so there are no test figures. The choice was made by the validation figures, "
+            "which therefore flatter it a little."
+        )
+    were = "row was" if rows == 1 else "rows were"
+    return (
+        f"The {rows:,} test {were} read once, after the choice was written down, to score every row of the leaderboard "
+        "in one pass; nothing was fitted, stopped or chosen by them."
+    )

@@ -1,0 +1,314 @@
+"""A fit as a whole: same seed same result, interrupted and resumed, limits, splits, several targets, absent modalities."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from conftest import made_rows, write_table
+from pyarrow import parquet
+
+import plait
+from plait.exceptions import InputError
+from plait.pipeline.narrator import Narrator
+from plait.pipeline.run import RunFolder
+from plait.predictor import Predictor
+
+TEN = 10
+
+
+class Listener(Narrator):
+    """Remembers the notes of a fit."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+
+def without_seconds(predictor: Predictor) -> list[dict[str, Any]]:
+    """The leaderboard, but for what is not promised to be the same."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in predictor.manifest["leaderboard"]]
+
+
+def weights(run: Path) -> bytes:
+    """The bytes of a run's weights."""
+    return (run / "weights.safetensors").read_bytes()
+
+
+def test_same_seed_same_result_bit_for_bit(vector_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = plait.fit(vector_table, "label", out=tmp_path / "a", trials=2, seed=3)
+    monkeypatch.setenv("PLAIT_CACHE", str(tmp_path / "other cache"))
+    second = plait.fit(vector_table, "label", out=tmp_path / "b", trials=2, seed=3, workers=2)
+    other = plait.fit(vector_table, "label", out=tmp_path / "c", trials=2, seed=4)
+    assert without_seconds(first) == without_seconds(second)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    assert without_seconds(first) != without_seconds(other)
+
+
+def events(run: Path) -> int:
+    """Lines of a run's log."""
+    path = run / "log.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_interrupted_at_ten_points_and_resumed(
+    vector_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = plait.fit(vector_table, "label", out=tmp_path / "whole", trials=2)
+    total = events(tmp_path / "whole")
+    assert total > TEN
+    original = RunFolder.log
+    for number, point in enumerate(np.linspace(2, total, TEN).astype(int)):
+        run, left = tmp_path / f"run{number}", [int(point)]
+
+        def log(self: RunFolder, event: str, *, left: list[int] = left, **facts: Any) -> None:
+            left[0] -= 1
+            if left[0] <= 0:
+                raise KeyboardInterrupt
+            original(self, event, **facts)
+
+        monkeypatch.setattr(RunFolder, "log", log)
+        with pytest.raises(KeyboardInterrupt):
+            plait.fit(vector_table, "label", out=run, trials=2)
+        monkeypatch.setattr(RunFolder, "log", original)
+        with pytest.raises(InputError, match="not finished" if (run / "stages").exists() else "no run"):
+            if not (run / "plait.json").exists():
+                plait.load(run)
+            raise InputError("not finished, but it predicts")
+        resumed = plait.fit(vector_table, "label", out=run, trials=2, resume=True)
+        assert without_seconds(resumed) == without_seconds(whole)
+        assert weights(run) == weights(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_killed_at_ten_points_and_resumed(made_table: Path, tmp_path: Path) -> None:
+    """SIGKILL of the real command, wherever it is then."""
+    words = [sys.executable, "-m", "plait", "fit", str(made_table), "--target", "label", "--trials", "2", "--out"]
+    subprocess.run([*words, str(tmp_path / "whole")], check=True, capture_output=True)
+    total = events(tmp_path / "whole")
+    whole = plait.load(tmp_path / "whole")
+    killed = 0
+    for number, point in enumerate(np.linspace(1, total - 1, TEN).astype(int)):
+        run = tmp_path / f"run{number}"
+        # A cache of its own, so that every run has everything to do.
+        environment = {**os.environ, "PLAIT_CACHE": str(tmp_path / f"cache{number}")}
+        process = subprocess.Popen(
+            [*words, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        )
+        while process.poll() is None and events(run) < point:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        subprocess.run([*words, str(run), "--resume"], check=True, capture_output=True, env=environment)
+        assert without_seconds(plait.load(run)) == without_seconds(whole), point
+        assert weights(run) == weights(tmp_path / "whole"), point
+    assert killed >= TEN - 2
+
+
+def test_resume_on_a_missing_and_on_a_finished_run(vector_table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = plait.fit(vector_table, "label", out=run, trials=1, resume=True)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != "log.jsonl"}
+    again = plait.fit(vector_table, "label", out=run, trials=1, resume=True)
+    assert again.manifest == first.manifest
+    assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != "log.jsonl"}
+
+
+def test_a_changed_option_redoes_what_depends_on_it(vector_table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    plait.fit(vector_table, "label", out=run, trials=1)
+    networks = [path.read_bytes() for path in sorted((run / "stages").glob("encode-*"))]
+    stamp = (run / "stages" / "encode-0.json").stat().st_mtime_ns
+    changed = plait.fit(vector_table, "label", out=run, trials=1, metric="accuracy", resume=True)
+    fresh = plait.fit(vector_table, "label", out=tmp_path / "fresh", trials=1, metric="accuracy")
+    assert without_seconds(changed) == without_seconds(fresh)
+    assert (run / "stages" / "encode-0.json").stat().st_mtime_ns == stamp
+    assert [path.read_bytes() for path in sorted((run / "stages").glob("encode-*"))] == networks
+
+
+def test_a_changed_table_is_noticed(tmp_path: Path) -> None:
+    columns = {name: made_rows()[name] for name in ("view", "size", "label")}
+    table = write_table(tmp_path, columns)
+    before = plait.fit(table, "label", out=tmp_path / "run", trials=1)
+    columns["view"][0] = [9.0, 9.0, 9.0]
+    write_table(tmp_path, columns)
+    after = plait.fit(table, "label", out=tmp_path / "run", trials=1, resume=True)
+    assert before.manifest["weights"] != after.manifest["weights"]
+
+
+def test_a_lost_cache_is_filled_again(vector_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = plait.fit(vector_table, "label", out=tmp_path / "run", trials=1)
+    monkeypatch.setenv("PLAIT_CACHE", str(tmp_path / "empty"))
+    (tmp_path / "run" / "stages" / "evaluate.json").unlink()
+    again = plait.fit(vector_table, "label", out=tmp_path / "run", trials=1, resume=True)
+    assert without_seconds(again) == without_seconds(whole)
+
+
+def test_two_processes_do_not_write_one_run(vector_table: Path, tmp_path: Path) -> None:
+    held = RunFolder(tmp_path / "run")
+    with pytest.raises(InputError, match="Another process is writing the run"):
+        plait.fit(vector_table, "label", out=tmp_path / "run", trials=1, resume=True)
+    held.close()
+
+
+def test_the_shortest_time_limit_leaves_a_run_that_predicts(made_table: Path, tmp_path: Path) -> None:
+    started = time.monotonic()
+    predictor = plait.fit(made_table, "label", out=tmp_path / "run", time_limit=0.001)
+    assert time.monotonic() - started < 0.0011 + 10 + 10  # 10 s of grace for a busy machine
+    assert len(predictor.predict(made_table)) == 120
+
+
+def test_a_limit_too_short_for_all_rows_uses_some(vector_table: Path, tmp_path: Path) -> None:
+    data = parquet.read_table(vector_table)
+    large = pa.concat_tables([data] * 400)  # 48,000 rows
+    listener = Listener()
+    predictor = plait.fit(large, "label", out=tmp_path / "run", time_limit=0.01, narrator=listener)
+    assert any("The time limit does not pay for all rows" in note for note in listener.notes)
+    assert 0 < predictor.manifest["data"]["rows"]["train"] < 33_000
+    parts = parquet.read_table(tmp_path / "run" / "splits.parquet")
+    assert parts.num_rows == 48_000
+    assert parts.column("part").null_count > 0
+
+
+def test_split_shares_and_file(vector_table: Path, tmp_path: Path) -> None:
+    predictor = plait.fit(vector_table, "label", out=tmp_path / "run", trials=1)
+    assert predictor.manifest["data"]["rows"] == {"train": 84, "validation": 18, "test": 18}
+    parts = parquet.read_table(tmp_path / "run" / "splits.parquet")
+    assert parts.column_names == ["table", "row", "part"]
+    assert parts.column("row").to_pylist() == list(range(120))
+
+
+def test_given_validation_and_no_test(tmp_path: Path) -> None:
+    columns = {name: made_rows(150)[name] for name in ("view", "size", "label")}
+    table = {name: cells[:100] for name, cells in columns.items()}
+    validation = {name: cells[100:] for name, cells in columns.items()}
+    predictor = plait.fit(table, "label", validation=validation, out=tmp_path / "run", trials=1)
+    assert predictor.manifest["data"]["rows"] == {"train": 100, "validation": 50, "test": 0}
+    assert all(row["test"] is None for row in predictor.leaderboard_rows())
+    assert predictor.manifest["metrics"]["test"] is None
+
+
+def test_given_test_leaves_the_rest_to_be_split(tmp_path: Path) -> None:
+    columns = {name: made_rows(150)[name] for name in ("view", "size", "label")}
+    table = {name: cells[:100] for name, cells in columns.items()}
+    test = {name: cells[100:] for name, cells in columns.items()}
+    predictor = plait.fit(table, "label", test=test, out=tmp_path / "run", trials=1)
+    assert predictor.manifest["data"]["rows"] == {"train": 85, "validation": 15, "test": 50}
+    evaluated = predictor.evaluate(test)["tasks"]["label"]
+    assert evaluated == predictor.manifest["metrics"]["test"]["label"]
+
+
+def test_groups_are_kept_together(made_table: Path, tmp_path: Path) -> None:
+    data = parquet.read_table(made_table).select(["view", "label", "patient"])
+    plait.fit(data, "label", group="patient", out=tmp_path / "run", trials=1)
+    parts = parquet.read_table(tmp_path / "run" / "splits.parquet").column("part").to_pylist()
+    for patient in set(data.column("patient").to_pylist()):
+        assert (
+            len({part for part, own in zip(parts, data.column("patient").to_pylist(), strict=True) if own == patient})
+            == 1
+        )
+
+
+def test_identical_rows_across_splits_are_told(tmp_path: Path) -> None:
+    columns = {name: made_rows(60)[name] for name in ("view", "size", "label")}
+    twice = {name: cells + cells for name, cells in columns.items()}
+    twice["part"] = ["train"] * 60 + ["validation"] * 30 + ["test"] * 30
+    listener = Listener()
+    plait.fit(twice, "label", split_column="part", out=tmp_path / "run", trials=1, narrator=listener)
+    assert any("30 of 30 validation rows equal a training row" in note for note in listener.notes)
+    assert any("30 of 30 test rows equal a training row" in note for note in listener.notes)
+
+
+def test_several_targets_with_missing_labels(made_table: Path, tmp_path: Path) -> None:
+    data = parquet.read_table(made_table).select(["view", "size", "label", "price"]).to_pydict()
+    rng = np.random.default_rng(0)
+    for name in ("label", "price"):
+        data[name] = [None if rng.random() < 0.4 else cell for cell in data[name]]
+    predictor = plait.fit(data, ["label", "price"], out=tmp_path / "run", trials=1)
+    told = predictor.evaluate(data)
+    assert told["rows"] == 120
+    assert told["tasks"]["label"]["n"] == 120 - data["label"].count(None)
+    assert told["tasks"]["price"]["n"] == 120 - data["price"].count(None)
+    assert list(predictor.predict(data).columns) == ["label", "price"]
+    assert list(predictor.predict_proba(data).columns) == ["label__down", "label__up"]
+
+
+def test_one_modality_steps_aside(vector_table: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    data = parquet.read_table(vector_table).select(["view", "label"])
+    predictor = plait.fit(data, "label", out=tmp_path / "run", trials=4, narrator=listener)
+    assert [row["kind"] for row in predictor.leaderboard_rows()] == ["unimodal"]
+    assert any("one modality" in note for note in listener.notes)
+
+
+def test_a_modality_absent_in_all_training_rows_is_left_out(tmp_path: Path) -> None:
+    columns = {name: made_rows(90)[name] for name in ("view", "size", "label")}
+    columns["view"] = [None] * 80 + [[1.0, 2.0, 3.0]] * 10
+    columns["part"] = ["train"] * 60 + ["validation"] * 20 + ["test"] * 10
+    listener = Listener()
+    predictor = plait.fit(columns, "label", split_column="part", out=tmp_path / "run", trials=1, narrator=listener)
+    assert any("'view' is absent in every training row" in note for note in listener.notes)
+    assert predictor.show()["modalities"] == {"used": ["tabular"], "discarded": ["view"]}
+
+
+def test_columns_without_an_encoder_are_told(tmp_path: Path) -> None:
+    columns = {name: made_rows(60)[name] for name in ("view", "label")}
+    columns["story"] = ["once upon a time there was a table with words"] * 60
+    listener = Listener()
+    plait.fit(columns, "label", out=tmp_path / "run", trials=1, narrator=listener)
+    assert any("'story' is left out: plait has no encoder for text yet" in note for note in listener.notes)
+    with pytest.raises(InputError, match="no encoder for that kind"):
+        plait.fit(columns, "label", inputs=["story"], out=tmp_path / "run2", trials=1)
+
+
+def test_threads_and_random_state_are_as_before(vector_table: Path, tmp_path: Path) -> None:
+    import torch
+
+    torch.set_num_threads(2)
+    state = torch.get_rng_state()
+    predictor = plait.fit(vector_table, "label", out=tmp_path / "run", trials=1)
+    predictor.predict(vector_table)
+    assert torch.get_num_threads() == 2
+    assert torch.equal(state, torch.get_rng_state())
+    torch.set_num_threads(1)
+
+
+def test_no_clock_decides_anything_in_a_fit_by_counts(
+    vector_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = plait.fit(vector_table, "label", out=tmp_path / "calm", trials=1)
+    ticks = iter(range(0, 10**9, 10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(ticks)))
+    frantic = plait.fit(vector_table, "label", out=tmp_path / "frantic", trials=1)
+    assert without_seconds(calm) == without_seconds(frantic)
+
+
+def test_the_run_holds_no_pickle(made_run: Path) -> None:
+    files = [path for path in made_run.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".sqlite", ".parquet", ".html", ".jsonl", ""}
+    names = {path.name for path in made_run.iterdir()}
+    expected = {"plait.json", "weights.safetensors", "trials.sqlite", "splits.parquet", "report.html", "log.jsonl"}
+    assert expected <= names
+    json.loads((made_run / "plait.json").read_text())
+
+
+def test_pandas_and_csv_give_the_same_run(vector_table: Path, tmp_path: Path) -> None:
+    frame = parquet.read_table(vector_table).drop_columns(["view"]).to_pandas()
+    frame["other"] = np.arange(120) % 7
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    one = plait.fit(pd.DataFrame(frame), "label", out=tmp_path / "a", trials=1)
+    two = plait.fit(tmp_path / "table.csv", "label", out=tmp_path / "b", trials=1)
+    assert without_seconds(one) == without_seconds(two)
