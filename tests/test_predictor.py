@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import made_rows
 from pyarrow import parquet
 
 import plait
+from made import made_rows
 from plait.predictor import Predictor
 
 

@@ -19,20 +19,20 @@ from plait.data.resolve import resolve_media
 from plait.data.schema import Schema
 from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
+from plait.encoders.threads import contained, single_thread
 from plait.exceptions import InputError
 from plait.fusion.candidates import Candidate
 from plait.pipeline.decode import list_bad_rows
-from plait.pipeline.finish import WEIGHTS
 from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
+from plait.pipeline.refit import WEIGHTS
 from plait.pipeline.run import describe, file_digest, leaderboard_rows, read_manifest
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_targets
 from plait.training.checkpoints import load_into, load_tensors
 from plait.training.model import Model, UnimodalNetwork
-from plait.training.threads import contained, single_thread
 
 BadRows = Literal["fail", "skip"]
 
@@ -60,7 +60,7 @@ def fit(
     bad_rows: BadRows = "fail",
     allow_outside: bool = False,
     resume: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     device: str = "auto",
     narrator: Narrator | None = None,
 ) -> Predictor:
@@ -85,7 +85,7 @@ def fit(
         bad_rows: What to do with unreadable rows: refuse the table, or skip them.
         allow_outside: Whether media paths may lead out of their table's folder.
         resume: Go on with the run in `out`, if there is one.
-        workers: Processes to decode media with; results do not depend on it.
+        workers: Processes to decode and encode with, by default one per core; results do not depend on it.
         device: `auto`, `cpu` or `cuda`.
         narrator: Told what is being done.
 

@@ -1,4 +1,4 @@
-"""Every bad input of `plait`: one message that says what was given, what was expected and how to mend it; exit code 2."""
+"""Every bad input: one message (what was given, what was expected, how to mend), exit code 2, no traceback."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import made_rows, png, wav, write_table
 
+from made import made_rows, png, wav, write_table
 from plait.cli.main import main
 
 

@@ -51,7 +51,10 @@ def fit(
     bad_rows: BadRows = "fail",
     allow_outside: AllowOutside = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    workers: Annotated[int, typer.Option("--workers", help="Processes that decode media.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", help="Processes that read media; default: one per core."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to train.")] = "auto",
     as_json: AsJson = False,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise InputError(
             f"{path} cannot be written ({error.strerror}); is the disk full, or the folder read-only?"
         ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
 
 
 def write_json(path: Path, content: Any) -> None:

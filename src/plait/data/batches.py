@@ -39,14 +39,14 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
+
+        def moved(part: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device, non_blocking=True) for name, tensor in part.items()}
+
         return Batch(
-            *(
-                {name: tensor.to(device, non_blocking=True) for name, tensor in part.items()}
-                for part in (self.inputs, self.present, self.targets, self.labelled)
-            ),
-            self.weights.to(device),
-            self.rows,
-        )
+            moved(self.inputs), moved(self.present), moved(self.targets), moved(self.labelled),
+            self.weights.to(device), self.rows,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

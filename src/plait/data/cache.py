@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +19,8 @@ from numpy.typing import NDArray
 from plait.exceptions import InputError
 
 DEFAULT_LIMIT_GB = 20.0
+_ABANDONED = 24 * 3600.0
+"""Seconds after which an unfinished array is taken for the rest of a killed process."""
 
 
 def cache_folder() -> Path:
@@ -58,12 +63,12 @@ class ArrayCache:
         return self.folder / f"{key}.npy"
 
     def get(self, key: str) -> NDArray[Any] | None:
-        """The array, mapped read-only; None if it is not there or not readable."""
+        """The array, mapped read-only; None if it is not there or not readable. Nothing is ever unpickled."""
         path = self.path(key)
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = np.lib.format.open_memmap(path, mode="r")
             os.utime(path)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError, OverflowError, MemoryError):
             return None
         return np.asarray(array) if array.ndim == 0 else array
 
@@ -71,29 +76,42 @@ class ArrayCache:
     def writing(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
         """An array to fill; it gets its name when the block ends well, and vanishes otherwise.
 
+        An array larger than the cache's limit is written all the same, in the place of all others.
+
         Raises:
-            InputError: The disk is full.
+            InputError: It does not fit on the disk, which is told before the block begins.
         """
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         self._make_room(size)
-        part = self.folder / f"{key}.{os.getpid()}.part"
+        part = self.folder / f"{key}.{uuid.uuid4().hex}.part"
         try:
-            array = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
+            with self._told_if_full(size):
+                array = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
+                _allocate(part)
             yield array
-            array.flush()
-            del array
-            os.replace(part, self.path(key))
+            with self._told_if_full(size):
+                array.flush()
+                del array
+                os.replace(part, self.path(key))
+        finally:
+            with suppress(OSError):
+                part.unlink()
+
+    @contextmanager
+    def _told_if_full(self, size: int) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise InputError(
                 f"{size / 2**20:,.0f} MB do not fit into the cache folder {self.folder} ({error.strerror}); make room, "
                 "or name another folder in the environment variable PLAIT_CACHE."
             ) from error
-        finally:
-            with suppress(OSError):
-                part.unlink()
 
     def _make_room(self, wanted: int) -> None:
-        """Drop the least recently used arrays until `wanted` more bytes fit; a mapped one stays readable to its user."""
+        """Drop the least recently used arrays until `wanted` more bytes fit, and what killed processes left behind.
+
+        An array that someone has mapped stays readable to them.
+        """
         entries = []
         for path in self.folder.glob("*.npy"):
             with suppress(OSError):
@@ -104,7 +122,23 @@ class ArrayCache:
                 break
             with suppress(OSError):
                 path.unlink()
-            held -= size
+                held -= size
+        for path in self.folder.glob("*.part"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
+
+
+def _allocate(path: Path) -> None:
+    """Claim a file's blocks now: writing through a map to a disk that is full would kill the process."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
 
 
 def _limit_from_environment() -> int:

@@ -39,7 +39,12 @@ class Decoded:
 
 
 def decode(
-    reader: Reader, cells: Table, digests: NDArray[np.uint64], cache: ArrayCache, workers: int = 1, advance: Advance | None = None
+    reader: Reader,
+    cells: Table,
+    digests: NDArray[np.uint64],
+    cache: ArrayCache,
+    workers: int = 1,
+    advance: Advance | None = None,
 ) -> Decoded:
     """Read every row of one modality, from the cache if it was read before.
 
@@ -103,7 +108,7 @@ def read_chunks(reader: Reader, cells: Table, workers: int = 1) -> Iterator[Read
         return
     import joblib
 
-    jobs = (joblib.delayed(_read_piece)(reader, _piece(cells, start).data) for start in starts)
+    jobs = (joblib.delayed(_read_piece)(reader, _packed(_piece(cells, start))) for start in starts)
     yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="3*n_jobs")(jobs)
 
 
@@ -111,5 +116,13 @@ def _piece(cells: Table, start: int) -> Table:
     return Table(cells.data.slice(start, CHUNK), cells.name, cells.folder)
 
 
-def _read_piece(reader: Reader, data: pa.Table) -> Reading:
-    return reader.read(Table(data))
+def _packed(cells: Table) -> bytes:
+    """The rows as an Arrow stream; handed over as they are, the whole table would travel with every piece of it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, cells.data.schema) as stream:
+        stream.write_table(cells.data)
+    return bytes(sink.getvalue())
+
+
+def _read_piece(reader: Reader, packed: bytes) -> Reading:
+    return reader.read(Table(pa.ipc.open_stream(packed).read_all()))

@@ -51,7 +51,9 @@ def read_file(path: Path, told: str) -> pa.Table:
     except OSError as error:
         raise InputError(f"{told} cannot be read ({error.strerror or one_line(error)}).") from error
     except MemoryError as error:
-        raise InputError(f"{told} does not fit into memory, or is damaged and claims to be larger than it is.") from error
+        raise InputError(
+            f"{told} does not fit into memory, or is damaged and claims to be larger than it is."
+        ) from error
 
 
 def refuse_duplicates(names: list[str], told: str) -> None:
@@ -99,7 +101,9 @@ def _read_csv(path: Path, told: str) -> pa.Table:
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(_csv_problem(error, told, len(names))) from error
     if data.column_names != names:
-        raise InputError(f"{told} has a header that cannot be told apart into columns; quote its names, or simplify them.")
+        raise InputError(
+            f"{told} has a header that cannot be told apart into columns; quote its names, or simplify them."
+        )
     return pa.table({name: _typed(data.column(name)) for name in names})
 
 

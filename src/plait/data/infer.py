@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from plait.data.media import cell_bytes, is_url, kind_of_bytes, kind_of_path, resolve_path
+from plait.data.dates import DATE_PATTERN, is_date
+from plait.data.kinds import CELLS, can_hold, is_date_type, media_fields
+from plait.data.media import first_bytes, is_url, kind_of_bytes, kind_of_path, resolve_path
+from plait.data.plain import is_list, is_number
 from plait.data.schema import INPUT_KINDS, ROLES, TABULAR, TASK_KINDS, Column, Schema
-from plait.data.table import Table
+from plait.data.table import Table, sample_rows
 from plait.exceptions import BadCell, Problems, did_you_mean
 
 SAMPLE = 500
@@ -21,6 +24,9 @@ SAMPLE = 500
 
 MANY_CLASSES = 50
 """Whole numbers with more distinct values than this are a regression target."""
+
+_TOKEN = re.compile(r"[!-~]+")
+"""One word of ASCII characters, as ids and checksums are; text in a script without spaces is not."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,12 @@ class Wishes:
 def infer_schema(table: Table, wishes: Wishes | None = None) -> Schema:
     """Role and kind of every column, from the caller's wishes, the table's own metadata, and its cells.
 
+    A column that the metadata calls a target, group or split column, and that the caller replaced by another one, is
+    ignored: it never becomes an input unless the caller names it as one.
+
     Raises:
-        InputError: All mistakes of the wishes together: unknown columns, kinds, clashing roles.
+        InputError: All mistakes of the wishes together: unknown columns and kinds, clashing roles, cells that a kind or
+            a role cannot use.
     """
     wishes = wishes or Wishes()
     roles, said = _roles(table, wishes)
@@ -63,7 +73,7 @@ def infer_schema(table: Table, wishes: Wishes | None = None) -> Schema:
         elif role == "target":
             columns.append(_target_column(table, name, kinds.get(name)))
         else:
-            columns.append(Column(name=name, role=role, reason=said.get(name, "said so by the caller")))  # type: ignore[arg-type]
+            columns.append(Column(name=name, role=role, reason=said.get(name, "said so by the caller")))
     schema = Schema(columns=tuple(columns))
     _check_names(schema)
     return schema
@@ -78,14 +88,20 @@ def _check_names(schema: Schema) -> None:
 
 
 def _roles(table: Table, wishes: Wishes) -> tuple[dict[str, str], dict[str, str]]:
-    """Roles by column; the caller's word goes before the table's metadata."""
+    """Roles by column, and who said so; the caller's word goes before the table's metadata."""
     problems = Problems()
-    roles: dict[str, str] = {}
-    said: dict[str, str] = {}
-    for name, role in table.roles.items():
-        replaced = (role == "target" and wishes.targets) or (role == "group" and wishes.group)
-        if name in table.columns and role in ROLES and not replaced and not (role == "split" and wishes.split):
-            roles[name], said[name] = role, "the table's metadata"
+    own = _asked_roles(table, wishes, problems)
+    carried = _carried_roles(table, wishes)
+    roles = {**{name: role for name, (role, _) in carried.items()}, **own}
+    for name, kind in wishes.kinds.items():
+        _check_kind(table, name, kind, roles.get(name, "input"), problems)
+    for name, role in own.items():
+        _check_role(table, name, role, wishes, problems)
+    problems.raise_if_any()
+    return roles, {name: why for name, (_, why) in carried.items() if name not in own}
+
+
+def _asked_roles(table: Table, wishes: Wishes, problems: Problems) -> dict[str, str]:
     given = [
         *((name, "target") for name in wishes.targets),
         *((name, "ignored") for name in wishes.ignored),
@@ -98,14 +114,26 @@ def _roles(table: Table, wishes: Wishes) -> tuple[dict[str, str], dict[str, str]
         if name not in table.columns:
             problems.add(f"{table.name} has no column {name!r} ({role}): {did_you_mean(name, table.columns)}.")
         elif name in own:
-            clash = "twice as target" if own[name] == role == "target" else f"as {own[name]} and as {role}"
+            clash = f"twice as {role}" if own[name] == role else f"as {own[name]} and as {role}"
             problems.add(f"Column {name!r} is given {clash}: a column has one role, give it once.")
         else:
             own[name] = role
-    for name, kind in wishes.kinds.items():
-        _check_kind(table, name, kind, own.get(name, roles.get(name, "input")), problems)
-    problems.raise_if_any()
-    return {**roles, **own}, {name: said[name] for name in said if name not in own}
+    return own
+
+
+def _carried_roles(table: Table, wishes: Wishes) -> dict[str, tuple[str, str]]:
+    """(role, who said so) by column, from the table's metadata as far as it fits the table."""
+    taken = {"target": bool(wishes.targets), "group": bool(wishes.group), "split": bool(wishes.split)}
+    found: dict[str, tuple[str, str]] = {}
+    for name, role in table.roles.items():
+        if name not in table.columns or role not in ROLES:
+            continue
+        if taken.get(role):
+            found[name] = "ignored", f"ignored: a {role} column by the table's metadata, but another one was named"
+        else:
+            found[name] = role, "the table's metadata"
+            taken |= {role: True} if role in ("group", "split") else {}
+    return found
 
 
 def _check_kind(table: Table, name: str, kind: str, role: str, problems: Problems) -> None:
@@ -115,51 +143,57 @@ def _check_kind(table: Table, name: str, kind: str, role: str, problems: Problem
     if kind not in known:
         what = "a target" if role == "target" else "an input"
         problems.add(f"Column {name!r}: there is no kind {kind!r} of {what}; {did_you_mean(kind, known)}.")
+    elif name in table.columns and not _fits(table, name, kind):
+        holds = table.column(name).type
+        problems.add(f"Column {name!r} cannot be of kind {kind}: its cells are {holds}; expected {CELLS[kind]}.")
+
+
+def _check_role(table: Table, name: str, role: str, wishes: Wishes, problems: Problems) -> None:
+    holds = table.column(name).type
+    if role in ("group", "split") and not _fits(table, name, "categorical"):
+        problems.add(f"Column {name!r} ({role}) holds cells of type {holds}; expected {CELLS['categorical']}.")
+    if role == "input" and name not in wishes.kinds and not any(_fits(table, name, kind) for kind in INPUT_KINDS):
+        problems.add(f"Column {name!r} (input) holds cells of type {holds}, for which plait has no use: leave it out.")
+
+
+def _fits(table: Table, name: str, *kinds: str) -> bool:
+    """Whether the cells of a column are of a type that one of some kinds can use."""
+    return any(can_hold(kind, table.column(name).type) for kind in kinds)
 
 
 def _input_column(table: Table, name: str, kind: str | None, asked: bool) -> Column:
-    if kind in INPUT_KINDS:
+    if kind in INPUT_KINDS and _fits(table, name, str(kind)):
         return Column(name=name, role="input", kind=kind, reason="said so by the caller or the table's metadata")
     found, reason = _input_kind(table, name)
-    if found is None and not asked:
-        return Column(name=name, role="ignored", reason=reason)
-    return Column(name=name, role="input", kind=found or "categorical", reason=reason)
+    if found is None and asked:
+        found = next(kind for kind in ("categorical", *INPUT_KINDS) if _fits(table, name, kind))
+    return Column(name=name, role="input" if found else "ignored", kind=found, reason=reason)
 
 
 def _sample(table: Table, name: str) -> list[Any]:
     """Up to `SAMPLE` filled cells, spread over the whole column."""
-    filled = table.column(name).drop_null()
-    step = max(1, len(filled) // SAMPLE)
-    return filled.take(pa.array(range(0, len(filled), step))).to_pylist()[:SAMPLE] if len(filled) else []
+    column = table.column(name)
+    return list(column.take(pa.array(sample_rows(column, SAMPLE), pa.int64())).to_pylist())
 
 
 def _input_kind(table: Table, name: str) -> tuple[str | None, str]:
     """The kind of an input column and the reason; None for a column best ignored."""
-    cells = _sample(table, name)
-    if not cells:
-        return None, "ignored: every cell is empty"
     kind = table.column(name).type
+    if table.column(name).null_count == len(table):
+        return None, "ignored: every cell is empty"
     rules: list[tuple[Callable[[pa.DataType], bool], Callable[[], tuple[str | None, str]]]] = [
         (pa.types.is_boolean, lambda: ("categorical", "truth values")),
-        (_is_number, lambda: ("numeric", "numbers")),
-        (lambda t: pa.types.is_temporal(t), lambda: ("date", "dates")),
-        (lambda t: pa.types.is_large_binary(t), lambda: _kind_of_media(cells)),
-        (pa.types.is_struct, lambda: _kind_of_struct(cells)),
-        (_is_list, lambda: _kind_of_lists(table, name)),
-        (pa.types.is_string, lambda: _kind_of_text(table, name, cells)),
+        (is_number, lambda: ("numeric", "numbers")),
+        (is_date_type, lambda: ("date", "dates")),
+        (pa.types.is_large_binary, lambda: _kind_of_media(_sample(table, name))),
+        (pa.types.is_struct, lambda: _kind_of_struct(kind, _sample(table, name))),
+        (is_list, lambda: _kind_of_lists(table, name)),
+        (pa.types.is_string, lambda: _kind_of_text(table, name, _sample(table, name))),
     ]
     for applies, decide in rules:
         if applies(kind):
             return decide()
     return None, f"ignored: plait has no use for cells of type {kind}"
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _kind_of_media(cells: list[Any]) -> tuple[str | None, str]:
@@ -170,47 +204,56 @@ def _kind_of_media(cells: list[Any]) -> tuple[str | None, str]:
     return found, f"bytes that begin like {found} files"
 
 
-def _kind_of_struct(cells: list[Any]) -> tuple[str | None, str]:
-    if not {"bytes", "path"} & set(cells[0]):
-        return None, f"ignored: a struct of {', '.join(cells[0])}; media structs have `bytes` and `path`"
-    if any(cell.get("bytes") for cell in cells):
-        return _kind_of_media([cell["bytes"] for cell in cells if cell.get("bytes")])
-    kinds = [kind_of_path(cell["path"]) for cell in cells if cell.get("path")]
+def _kind_of_struct(kind: pa.DataType, cells: list[Any]) -> tuple[str | None, str]:
+    usable = media_fields(kind)
+    if not usable:
+        names = ", ".join(field.name for field in kind)
+        return None, f"ignored: a struct of {names}; media structs have `bytes` (bytes) and `path` (text)"
+    if "bytes" in usable and (found := [cell["bytes"] for cell in cells if cell.get("bytes")]):
+        return _kind_of_media(found)
+    return _most([kind_of_path(cell["path"]) for cell in cells if "path" in usable and cell.get("path")])
+
+
+def _most(kinds: list[str | None]) -> tuple[str | None, str]:
     found = max(set(kinds), key=kinds.count, default=None)
     return (found, f"paths of {found} files") if found else (None, "ignored: structs without media in them")
 
 
 def _kind_of_lists(table: Table, name: str) -> tuple[str | None, str]:
     column = table.column(name)
-    inner = column.type.value_type
-    if _is_list(inner):
+    lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
+    filled = [length for length in lengths if length > 0]
+    if not filled:
+        return None, "ignored: every list is empty"
+    if is_list(column.type.value_type) and can_hold("series", column.type):
         return "series", "lists of lists of numbers"
-    if not _is_number(inner):
-        return None, f"ignored: lists of {inner}, not of numbers"
-    lengths = pc.unique(pc.list_value_length(column).drop_null())
-    if len(lengths) == 1:
-        return "vector", f"lists of {lengths[0].as_py()} numbers in every row"
-    return "series", f"lists of numbers of {len(lengths)} different lengths"
+    if not can_hold("vector", column.type):
+        return None, f"ignored: lists of {column.type.value_type}, not of numbers"
+    if len(filled) == 1:
+        return "vector", f"lists of {filled[0]:,} numbers in every row"
+    return "series", f"lists of numbers of {len(filled):,} different lengths"
 
 
 def _kind_of_text(table: Table, name: str, cells: list[str]) -> tuple[str | None, str]:
-    filled = [cell for cell in cells if cell.strip()]
+    filled = [cell.strip() for cell in cells if cell.strip()]
     if not filled:
         return None, "ignored: every cell is empty"
     media = [_kind_of_media_text(cell, table) for cell in filled]
     found = max(set(media), key=media.count)
     if found is not None and media.count(found) >= 0.5 * len(media):
         return found, f"paths of {found} files"
-    if all(_is_date(cell) for cell in filled):
+    trimmed = pc.utf8_trim_whitespace(table.column(name).drop_null())
+    trimmed = trimmed.filter(pc.not_equal(trimmed, ""))
+    if all(is_date(cell) for cell in filled) and pc.all(pc.match_substring_regex(trimmed, DATE_PATTERN)).as_py():
         return "date", "dates written as text (ISO 8601)"
-    words = [len(cell.split()) for cell in filled]
-    lengths = [len(cell) for cell in filled]
-    if np.mean(words) >= 3 or np.mean(lengths) >= 40:
-        return "text", f"text of about {np.mean(words):.0f} words"
-    distinct = len(pc.unique(table.column(name)))
-    count = len(table) - table.column(name).null_count
+    words = float(np.mean([len(cell.split()) for cell in filled]))
+    tokens = all(_TOKEN.fullmatch(cell) for cell in filled)
+    if words >= 3 or (np.mean([len(cell) for cell in filled]) >= 40 and not tokens):
+        return "text", f"text of about {words:.0f} words"
+    distinct, count = len(pc.unique(trimmed)), len(trimmed)
     if count >= 20 and distinct > 0.9 * count:
-        return None, f"ignored: looks like an id ({distinct:,} distinct short strings in {count:,} rows)"
+        what = "strings without spaces" if tokens else "short strings"
+        return None, f"ignored: looks like an id ({distinct:,} distinct {what} in {count:,} rows)"
     return "categorical", f"{distinct:,} distinct short strings"
 
 
@@ -220,23 +263,13 @@ def _kind_of_media_text(cell: str, table: Table) -> str | None:
     if found or is_url(cell) or "/" not in cell:
         return found
     try:
-        return kind_of_bytes(cell_bytes(resolve_path(cell, table.folder, allow_outside=False)) or b"")
+        return kind_of_bytes(first_bytes(resolve_path(cell, table.folder, allow_outside=False)))
     except BadCell:
         return None
 
 
-def _is_date(cell: str) -> bool:
-    if len(cell) < 8 or not cell[:4].isdigit():
-        return False
-    try:
-        datetime.datetime.fromisoformat(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _target_column(table: Table, name: str, kind: str | None) -> Column:
-    if kind in TASK_KINDS:
+    if kind in TASK_KINDS and _fits(table, name, str(kind)):
         return Column(name=name, role="target", kind=kind, reason="said so by the caller or the table's metadata")
     found, reason = _task_kind(table, name)
     return Column(name=name, role="target", kind=found, reason=reason)
@@ -245,15 +278,18 @@ def _target_column(table: Table, name: str, kind: str | None) -> Column:
 def _task_kind(table: Table, name: str) -> tuple[str | None, str]:
     column = table.column(name).drop_null()
     kind = column.type
-    if not (_is_number(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind)):
+    if not (is_number(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind)):
         return None, f"cells of type {kind}"
-    if pa.types.is_floating(kind):
-        column = column.filter(pc.invert(pc.is_nan(column)))
+    if pa.types.is_string(kind):
+        column = pc.utf8_trim_whitespace(column)
+        column = column.filter(pc.not_equal(column, ""))
     distinct = len(pc.unique(column))
-    if _is_number(kind):
-        whole = pa.types.is_integer(kind) or bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
-        if not whole or distinct > MANY_CLASSES:
-            return "regression", f"numbers with {distinct:,} distinct values"
-    return ("binary" if distinct <= 2 else "multiclass"), f"{distinct:,} classes"
+    if is_number(kind) and (distinct > MANY_CLASSES or not _is_whole(column)):
+        return "regression", f"numbers with {distinct:,} distinct values"
+    return ("binary" if distinct <= 2 else "multiclass"), f"{distinct:,} class{'es' * (distinct != 1)}"
 
 
+def _is_whole(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_integer(column.type):
+        return True
+    return bool(pc.all(pc.and_(pc.is_finite(column), pc.equal(pc.floor(column), column))).as_py())

@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +23,8 @@ MAX_IMAGE_PIXELS: Final = 50_000_000
 MAX_AUDIO_SECONDS: Final = 600.0
 MAX_AUDIO_SAMPLES: Final = 60_000_000
 MAX_SAMPLE_RATE: Final = 768_000
+_STREAMED: Final = 0x7FFF0000
+"""From here on, a WAV header's size says: written as it came, length unknown."""
 
 IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 AUDIO_SUFFIXES: Final = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
@@ -72,7 +78,9 @@ def resolve_path(cell: str, folder: Path | None, allow_outside: bool) -> str:
     root = os.path.realpath(folder or Path.cwd())
     path = os.path.realpath(os.path.join(root, cell))
     if not allow_outside and os.path.commonpath([root, path]) != root:
-        raise BadCell(f"{cell[:200]!r} leaves the table's folder; move the file there, or allow it with --allow-outside")
+        raise BadCell(
+            f"{cell[:200]!r} leaves the table's folder; move the file there, or allow it with --allow-outside"
+        )
     return path
 
 
@@ -83,32 +91,49 @@ def cell_bytes(cell: Any) -> bytes | None:
         cell: bytes, a path already resolved by `resolve_path`, or a struct with `bytes` and `path`.
 
     Raises:
-        BadCell: The file is missing, unreadable or larger than `MAX_FILE_BYTES`.
+        BadCell: The file is missing, unreadable or larger than `MAX_FILE_BYTES`; the cell is none of these.
     """
     if isinstance(cell, dict):
-        cell = cell.get("bytes") or cell.get("path")
-    if cell is None or len(cell) == 0:
+        data, path = cell.get("bytes"), cell.get("path")
+        if data and not isinstance(data, bytes):
+            raise BadCell(f"`bytes` holds {type(data).__name__}, not bytes")
+        cell = data or path
+    if cell is None or cell == b"" or cell == "":
         return None
     if isinstance(cell, bytes):
         if len(cell) > MAX_FILE_BYTES:
             raise BadCell(f"{len(cell):,} bytes; at most {MAX_FILE_BYTES:,} are read")
         return cell
-    return _file_bytes(str(cell))
+    if not isinstance(cell, str):
+        raise BadCell(f"{str(cell)[:40]!r} is neither a path nor bytes")
+    return _file_bytes(cell)
 
 
 def _file_bytes(path: str) -> bytes:
     try:
         if not os.path.isfile(path):
-            raise BadCell(f"there is no file {path}")
-        if (size := os.path.getsize(path)) > MAX_FILE_BYTES:
-            raise BadCell(f"{path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+            raise BadCell(f"there is no file {path[:500]}")
         with open(path, "rb") as file:
-            data = file.read()
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise BadCell(f"{path} cannot be read ({error.strerror})") from error
+        raise BadCell(f"{path[:500]} cannot be read ({error.strerror})") from error
+    if len(data) > MAX_FILE_BYTES:
+        size = os.path.getsize(path)
+        raise BadCell(f"{path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
     if not data:
         raise BadCell(f"{path} is empty")
     return data
+
+
+def first_bytes(path: str) -> bytes:
+    """The first 16 bytes of a file, enough for `kind_of_bytes`; none if it cannot be read."""
+    try:
+        if not os.path.isfile(path):
+            return b""
+        with open(path, "rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""
 
 
 def cell_digest(cell: Any) -> int:
@@ -124,71 +149,104 @@ def decode_image(data: bytes, size: tuple[int, int] | None = None, channels: int
     """Pixels of an image file.
 
     Args:
-        data: The file's bytes (any format that Pillow reads).
+        data: The file's bytes (PNG, JPEG, GIF, BMP, WebP, TIFF, PPM; of several frames the first).
         size: (height, width) to resize to, or None for the image's own.
         channels: 1 (grey) or 3 (RGB).
 
     Returns:
-        Array [height, width, channels], 0..255, turned upright where the file says so (EXIF).
+        Array [height, width, channels], 0..255, turned upright where the file says so (EXIF). What is transparent is
+        white.
 
     Raises:
         BadCell: Not an image, truncated, or over `MAX_IMAGE_PIXELS` pixels.
     """
     from PIL import Image, ImageOps
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
-            _refuse_large(image.width, image.height)
-            if size is not None and image.format == "JPEG":
-                image.draft("RGB" if channels == 3 else "L", (size[1], size[0]))
-            image.load()
+    with _pillow_errors():
+        image = _opened(data)
+        if size is not None and image.format == "JPEG":
+            image.draft("RGB" if channels == 3 else "L", (size[1], size[0]))
+        image.load()
         upright = ImageOps.exif_transpose(image) if image.getexif() else image
-        plain = _eight_bit(upright).convert("L" if channels == 1 else "RGB")
+        plain = _on_white(_eight_bit(upright, image.format in _SIXTEEN_BIT)).convert("L" if channels == 1 else "RGB")
         if size is not None and plain.size != (size[1], size[0]):
             plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    except Image.DecompressionBombError as error:
-        raise BadCell(f"the image is absurdly large; at most {MAX_IMAGE_PIXELS:,} pixels are read") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError) as error:
-        raise BadCell(f"not a readable image ({_short(error)})") from error
     return np.asarray(plain, dtype=np.uint8).reshape(plain.height, plain.width, channels)
 
 
-def _refuse_large(width: int, height: int) -> None:
-    if width * height > MAX_IMAGE_PIXELS:
-        raise BadCell(f"the image has {width:,} x {height:,} pixels; at most {MAX_IMAGE_PIXELS:,} are read")
-
-
-def _eight_bit(image: Any) -> Any:
-    """Deep grey images (16 and 32 bit) scaled to 0..255; Pillow's own conversion would clip them."""
-    from PIL import Image
-
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.asarray(image, dtype=np.float64)
-    top = 65535.0 if values.max(initial=0) > 255 else 255.0
-    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
-
-
 def image_size(data: bytes) -> tuple[int, int, int]:
-    """(height, width, channels) of an image file from its header; channels is 1 for grey images, otherwise 3.
+    """(height, width, channels) of an image file from its header, as `decode_image` turns it; 1 channel for grey.
 
     Raises:
         BadCell: As `decode_image`.
     """
-    from PIL import Image
+    with _pillow_errors():
+        image = _opened(data)
+        sideways = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    height, width = (image.width, image.height) if sideways else (image.height, image.width)
+    return height, width, 1 if image.mode.startswith(_GREY) else 3
+
+
+_FORMATS: Final = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+_ORIENTATION: Final = 0x0112
+_GREY: Final = ("1", "LA", "L", "I", "F")
+_SIXTEEN_BIT: Final = ("PNG", "PPM")
+
+
+@contextmanager
+def _pillow_errors() -> Iterator[None]:
+    """What Pillow raises on damaged files, of which its documentation gives no list, as `BadCell`."""
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+            yield
     except Image.DecompressionBombError as error:
         raise BadCell(f"the image is absurdly large; at most {MAX_IMAGE_PIXELS:,} pixels are read") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError) as error:
+    except UnidentifiedImageError as error:
+        raise BadCell(f"not an image of a known format ({', '.join(_FORMATS)})") from error
+    except (
+        OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, AttributeError,
+        RuntimeError, AssertionError, MemoryError, struct.error, zlib.error,
+    ) as error:  # fmt: skip
         raise BadCell(f"not a readable image ({_short(error)})") from error
-    _refuse_large(image.width, image.height)
-    return image.height, image.width, 1 if image.mode in ("1", "L", "I", "F", "I;16", "I;16B") else 3
+
+
+def _opened(data: bytes) -> Any:
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    if image.width * image.height > MAX_IMAGE_PIXELS:
+        raise BadCell(f"the image has {image.width:,} x {image.height:,} pixels; at most {MAX_IMAGE_PIXELS:,} are read")
+    return image
+
+
+def _eight_bit(image: Any, deep: bool) -> Any:
+    """Deep grey images scaled to 0..255; Pillow's own conversion would clip them.
+
+    Sixteen bits are 0..65535. Other whole numbers and floats say nothing of their scale: the least of 1, 255, 65535 and
+    their own maximum that holds them all is white.
+    """
+    from PIL import Image
+
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+    most = float(values.max(initial=0))
+    sixteen = deep or image.mode.startswith("I;16")
+    tops = (65535.0,) if sixteen else (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    top = next((top for top in tops if most <= top), most)
+    return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8))
+
+
+def _on_white(image: Any) -> Any:
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
 
 
 def audio_length(data: bytes) -> tuple[int, int]:
@@ -266,15 +324,27 @@ def _resample(wave: NDArray[np.float32], old: int, new: int) -> NDArray[np.float
 def _refuse_truncated(data: bytes) -> None:
     """WAV and Ogg files that end too early: libsndfile reads what is there and says nothing."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        promised = int.from_bytes(data[4:8], "little") + 8
-        if promised not in (8, 2**32 + 7) and promised > len(data) + 1:
+        promised = _wav_promise(data)
+        if promised > len(data):
             raise BadCell(f"the sound is truncated: its header promises {promised:,} bytes, there are {len(data):,}")
     if data[:4] == b"OggS":
-        page = data.rfind(b"OggS")
-        if len(data) < page + 27 or not data[page + 5] & 4:
+        page = data[data.rfind(b"OggS") :]
+        head = 27 + page[26] if len(page) > 26 else len(page) + 1  # RFC 3533: a header, sizes of the segments, segments
+        if len(page) < head or len(page) < head + sum(page[27:head]) or not page[5] & 4:
             raise BadCell("the sound is truncated: its last page is missing")
 
 
-def _short(error: Exception) -> str:
+def _wav_promise(data: bytes) -> int:
+    """How many bytes a WAV file needs for the samples that its header tells of; 0 where it does not say."""
+    place = 12
+    while place + 8 <= len(data):
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        if data[place : place + 4] == b"data":
+            return place + 8 + size if size < _STREAMED else 0
+        place += 8 + size + size % 2
+    return 0
+
+
+def _short(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text[:120] or type(error).__name__

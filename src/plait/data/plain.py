@@ -24,7 +24,7 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return plain_column(pa.chunked_array([pa.array(column.to_pylist(), pa.large_list(kind.value_type))]))
     if pa.types.is_duration(kind) or pa.types.is_time(kind):
         return _seconds(column)
-    plain = _plain_type(kind)
+    plain = plain_type(kind)
     return _without_nan(column if plain == kind else column.cast(plain))
 
 
@@ -38,17 +38,18 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type that `plain_column` gives cells of a type, views, runs and extension types left aside."""
     if pa.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
+        return plain_type(kind.value_type)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind):
         return pa.large_binary()
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         return pa.float64()
-    if is_list(kind) and _plain_type(kind.value_type) != kind.value_type:
-        return pa.large_list(_plain_type(kind.value_type))
+    if is_list(kind) and plain_type(kind.value_type) != kind.value_type:
+        return pa.large_list(plain_type(kind.value_type))
     return kind
 
 

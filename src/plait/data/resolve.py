@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from plait.data.kinds import media_fields
 from plait.data.media import resolve_path
 from plait.data.schema import MEDIA_KINDS, Schema
 from plait.data.table import Table
@@ -31,24 +34,56 @@ def resolve_media(table: Table, schema: Schema, allow_outside: bool) -> tuple[Ta
         cells = table.column(name)
         if pa.types.is_large_binary(cells.type) or pa.types.is_null(cells.type):
             continue
-        resolved: list[Any] = []
-        for row, cell in enumerate(cells.to_pylist()):
-            try:
-                resolved.append(_resolved(cell, table, allow_outside))
-            except BadCell as error:
-                bad[row] = f"{name}: {error}"
-                resolved.append(None)
-        kind = cells.type if pa.types.is_struct(cells.type) else pa.string()
-        table = table.with_column(name, pa.chunked_array([pa.array(resolved, kind)]))
+        resolve = _resolved_structs if pa.types.is_struct(cells.type) else _resolved_paths
+        found, refused = resolve(cells, table.folder, allow_outside)
+        table = table.with_column(name, found)
+        for row, reason in refused.items():
+            bad[row] = f"{bad[row]}; {name}: {reason}" if row in bad else f"{name}: {reason}"
     return table, bad
 
 
-def _resolved(cell: Any, table: Table, allow_outside: bool) -> Any:
-    if cell is None or isinstance(cell, bytes):
-        return cell
-    if isinstance(cell, dict):
-        if cell.get("bytes") or not cell.get("path"):
-            return cell
-        return {**cell, "path": resolve_path(str(cell["path"]), table.folder, allow_outside)}
-    text = str(cell).strip()
-    return resolve_path(text, table.folder, allow_outside) if text else None
+Resolved = tuple[pa.ChunkedArray, dict[int, str]]
+"""A column with its paths made absolute, and reasons by row for those refused."""
+
+
+def _resolved_paths(cells: pa.ChunkedArray, folder: Path | None, allow_outside: bool) -> Resolved:
+    bad: dict[int, str] = {}
+    found: list[str | None] = []
+    for row, cell in enumerate(cells.to_pylist()):
+        text = "" if cell is None else str(cell).strip()
+        try:
+            found.append(resolve_path(text, folder, allow_outside) if text else None)
+        except BadCell as error:
+            bad[row] = str(error)
+            found.append(None)
+    return pa.chunked_array([pa.array(found, pa.string())]), bad
+
+
+def _resolved_structs(cells: pa.ChunkedArray, folder: Path | None, allow_outside: bool) -> Resolved:
+    """Structs of `bytes` and `path`, the path kept only where there are no bytes."""
+    data, bad = _field(cells, "bytes", pa.large_binary())
+    paths, odd = _field(cells, "path", pa.string())
+    alone = pc.equal(pc.fill_null(pc.binary_length(data), 0), 0)
+    paths, refused = _resolved_paths(pc.if_else(alone, paths, pa.scalar(None, pa.string())), folder, allow_outside)
+    filled = ~alone.to_numpy() | paths.is_valid().to_numpy()
+    bad = {row: reason for row, reason in {**odd, **bad}.items() if not filled[row]} | refused
+    pieces = [
+        pa.StructArray.from_arrays([piece, paths.slice(start, len(piece)).combine_chunks()], ["bytes", "path"])
+        for piece, start in zip(data.chunks, _starts(data), strict=True)
+    ]
+    return pa.chunked_array(pieces, pa.struct({"bytes": pa.large_binary(), "path": pa.string()})), bad
+
+
+def _field(cells: pa.ChunkedArray, name: str, kind: pa.DataType) -> tuple[pa.ChunkedArray, dict[int, str]]:
+    """One field of structs, all empty where it is not of the type it should be, and reasons by row for that."""
+    fields = {cells.type.field(index).name: cells.type.field(index).type for index in range(cells.type.num_fields)}
+    if name in media_fields(cells.type):
+        return pc.struct_field(cells, name).cast(kind), {}
+    found = pc.struct_field(cells, name) if name in fields else pa.chunked_array([pa.nulls(len(cells))])
+    reason = f"`{name}` holds {found.type}, not {'bytes' if name == 'bytes' else 'text'}"
+    bad = dict.fromkeys(np.flatnonzero(found.is_valid().to_numpy()).tolist(), reason)
+    return pa.chunked_array([pa.nulls(len(chunk), kind) for chunk in cells.chunks], kind), bad
+
+
+def _starts(column: pa.ChunkedArray) -> list[int]:
+    return [0, *np.cumsum([len(chunk) for chunk in column.chunks])[:-1].tolist()] if column.num_chunks else []

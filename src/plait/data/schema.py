@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from plait.exceptions import InputError, did_you_mean
 
 Role = Literal["input", "target", "group", "split", "ignored"]
-InputKind = Literal[
-    "image", "audio", "text", "series", "vector", "molecule", "video", "numeric", "categorical", "date"
-]
+InputKind = Literal["image", "audio", "text", "series", "vector", "molecule", "video", "numeric", "categorical", "date"]
 TaskKindName = Literal["binary", "multiclass", "regression"]
 
 ROLES: tuple[str, ...] = get_args(Role)
@@ -55,7 +54,7 @@ class Modality(BaseModel):
 
 
 def _wrong_kind(column: Column) -> str | None:
-    """What is wrong with the kind of a column; a target may have none (then it cannot be learned, and `fit` says so)."""
+    """What is wrong with the kind of a column; a target may have none: `fit` then says that it cannot be learned."""
     if column.role == "input" and column.kind not in INPUT_KINDS:
         return f"there is no kind {column.kind!r} of an input; {did_you_mean(str(column.kind), INPUT_KINDS)}"
     if column.role == "target" and column.kind not in (None, *TASK_KINDS):
@@ -68,7 +67,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = SCHEMA_VERSION
+    version: int = Field(default=SCHEMA_VERSION, ge=1)
     columns: tuple[Column, ...]
 
     @model_validator(mode="after")
@@ -76,9 +75,9 @@ class Schema(BaseModel):
         problems = [f"column {column.name!r}: {wrong}" for column in self.columns if (wrong := _wrong_kind(column))]
         names = Counter(column.name for column in self.columns)
         problems += [f"column {name!r} stands there {count} times" for name, count in names.items() if count > 1]
-        problems += [
-            f"{len(found)} columns have the role {role}, at most one can" for role in _ONE if len(found := self.named(role)) > 1
-        ]
+        for role in _ONE:
+            if (count := len(self.named(role))) > 1:
+                problems.append(f"{count} columns have the role {role}, at most one can")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -142,20 +141,32 @@ class Schema(BaseModel):
             InputError: The file is missing, is not JSON, or says something a schema cannot say.
         """
         try:
-            schema = cls.model_validate_json(Path(path).read_bytes())
+            content = json.loads(Path(path).read_bytes())
+            _refuse_newer(content, path)
+            return cls.model_validate(content)
         except OSError as error:
             raise InputError(
                 f"The schema {path} cannot be read ({error.strerror}). `plait schema TABLE --out {path}` writes one."
             ) from error
         except ValidationError as error:
-            found = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-            raise InputError(
-                f"The schema {path} is not valid: {'; '.join(found[:10])}. "
-                "`plait schema TABLE --out FILE` writes a valid one to start from."
-            ) from error
-        if schema.version > SCHEMA_VERSION:
-            raise InputError(
-                f"The schema {path} has version {schema.version}; this plait reads up to {SCHEMA_VERSION}. "
-                "Use a newer plait, or write the schema again with `plait schema`."
-            )
-        return schema
+            raise InputError(_not_valid(path, "; ".join(map(_told, error.errors()[:10])))) from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(_not_valid(path, f"it is not JSON ({error})")) from error
+
+
+def _refuse_newer(content: Any, path: str | Path) -> None:
+    version = content.get("version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise InputError(
+            f"The schema {path} has version {version}; this plait reads up to {SCHEMA_VERSION}. "
+            "Use a newer plait, or write the schema again with `plait schema`."
+        )
+
+
+def _not_valid(path: str | Path, why: str) -> str:
+    return f"The schema {path} is not valid: {why}. `plait schema TABLE --out FILE` writes a valid one to start from."
+
+
+def _told(mistake: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in mistake["loc"])
+    return f"{place}: {mistake['msg']}" if place else str(mistake["msg"]).removeprefix("Value error, ")

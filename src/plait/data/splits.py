@@ -112,7 +112,7 @@ def _apportion(counts: NDArray[np.int64], wanted: list[float]) -> NDArray[np.int
         for part in order[: left[index]]:
             dealt[index, part] += 1
             behind[part] -= 1
-    return dealt
+    return np.asarray(dealt)
 
 
 def _split_groups(groups: NDArray[np.int64], shares: Shares, rng: np.random.Generator) -> NDArray[np.int8]:
@@ -134,7 +134,7 @@ def _split_groups(groups: NDArray[np.int64], shares: Shares, rng: np.random.Gene
         part_of[index] = part
         lacking[part] -= int(counts[index])
         empty.discard(part)
-    return part_of[rows]
+    return np.asarray(part_of[rows])
 
 
 def codes_of(table: Table, name: str) -> NDArray[np.int64]:

@@ -89,7 +89,7 @@ def concat(tables: Iterable[Table]) -> Table:
     try:
         joined = pa.concat_tables([part.data for part in parts], promote_options="permissive")
     except pa.ArrowException as error:
-        raise InputError(_type_clash([part for part in parts], error)) from error
+        raise InputError(_type_clash(parts, error)) from error
     return replace(parts[0], data=joined)
 
 
@@ -167,7 +167,9 @@ def _plain(table: Table) -> pa.Table:
             plain = plain_column(data.column(name))
         except pa.ArrowException as error:
             kind = data.schema.field(index).type
-            problems.add(f"Column {name!r} of {table.name} holds {kind}, which cannot be read ({one_line(error, 160)}).")
+            problems.add(
+                f"Column {name!r} of {table.name} holds {kind}, which cannot be read ({one_line(error, 160)})."
+            )
             continue
         if plain is not table.data.column(name):
             data = data.set_column(index, name, plain)
@@ -186,3 +188,10 @@ def require_columns(table: Table, wanted: Iterable[str], what: str) -> None:
         if name not in table.columns:
             problems.add(f"{table.name} has no column {name!r} ({what}): {did_you_mean(name, table.columns)}.")
     problems.raise_if_any()
+
+
+def sample_rows(column: pa.ChunkedArray, most: int) -> list[int]:
+    """Positions of up to `most` filled cells, spread evenly over the whole column."""
+    filled = np.flatnonzero(column.is_valid().to_numpy())
+    chosen = np.linspace(0, len(filled) - 1, min(most, len(filled))).astype(np.int64)
+    return [int(row) for row in filled[chosen]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import nn
 from plait._version import __version__
 from plait.data.cache import ArrayCache
 from plait.data.digest import key_of
+from plait.encoders.threads import single_thread
 
 Advance = Callable[[int], None]
 
@@ -27,10 +28,16 @@ def weights_digest(module: nn.Module) -> str:
     return total.hexdigest()
 
 
-@torch.inference_mode()
+WORKERS_FROM = 16_384
+"""Fewer rows than this are encoded in this process: starting workers, each with its own torch, would take longer."""
+
+GROUP = 16
+"""Batches that a worker takes at once."""
+
+
 def hidden_states(
     network: nn.Module, widths: Sequence[int], values: NDArray[Any], rows: NDArray[np.int64], identity: str,
-    cache: ArrayCache, *, batch_size: int = 256, device: str = "cpu", advance: Advance | None = None,
+    cache: ArrayCache, *, batch_size: int = 256, device: str = "cpu", workers: int = 1, advance: Advance | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Hidden states of some rows, from the cache if they were computed before.
 
@@ -45,6 +52,7 @@ def hidden_states(
         cache: Where the states go.
         batch_size: Rows per forward pass; it is part of the key, since float sums depend on it in the last bit.
         device: Where to run.
+        workers: Processes to encode with on the CPU, one thread each; the result does not depend on it.
         advance: Told after every batch how many rows were encoded.
 
     Returns:
@@ -55,20 +63,52 @@ def hidden_states(
     found = cache.get(key)
     if found is None or found.shape != shape:
         network.eval().to(device)
+        batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
         with cache.writing(key, shape, np.dtype(np.float32)) as states:
-            for start in range(0, len(rows), batch_size):
-                taken = np.sort(rows[start : start + batch_size])
-                back = np.argsort(np.argsort(rows[start : start + batch_size], kind="stable"), kind="stable")
-                layers = network(torch.from_numpy(np.array(values[taken])).to(device)).layers
-                states[start : start + len(taken)] = torch.cat(layers, dim=1).float().cpu().numpy()[back]
+            start = 0
+            for piece in _pieces(network, values, batches, device, workers if len(rows) >= WORKERS_FROM else 1):
+                states[start : start + len(piece)] = piece
+                start += len(piece)
                 if advance:
-                    advance(len(taken))
+                    advance(len(piece))
         found = cache.get(key)
     elif advance:
         advance(len(rows))
     if found is None:
         raise OSError(f"the cache folder {cache.folder} lost an array just written")
     return found
+
+
+def _pieces(
+    network: nn.Module, values: NDArray[Any], batches: list[NDArray[np.int64]], device: str, workers: int
+) -> Iterator[NDArray[np.float32]]:
+    """States of batch after batch, in order; on several workers, of some batches at a time."""
+    if workers <= 1 or device != "cpu":
+        for batch in batches:
+            yield _encode(network, [_read(values, batch)], device)
+        return
+    import joblib
+
+    jobs = (
+        joblib.delayed(_encode)(network, [_read(values, batch) for batch in batches[start : start + GROUP]], device)
+        for start in range(0, len(batches), GROUP)
+    )
+    yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="2*n_jobs")(jobs)
+
+
+def _read(values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Some rows of a mapped array, in memory, in the order of `rows`; read in the order of the file."""
+    order = np.argsort(rows, kind="stable")
+    found = np.empty((len(rows), *values.shape[1:]), values.dtype)
+    found[order] = values[rows[order]]
+    return found
+
+
+def _encode(network: nn.Module, batches: list[NDArray[Any]], device: str) -> NDArray[np.float32]:
+    """States of some batches, each in a forward pass of its own."""
+    with single_thread(), torch.inference_mode():
+        pieces = [torch.cat(network(torch.from_numpy(batch).to(device)).layers, dim=1) for batch in batches]
+        return torch.cat(pieces).float().cpu().numpy()
 
 
 def moments_of(

@@ -109,7 +109,7 @@ class TabularEncoder(Encoder):
         self.most: Tensor
         self.register_buffer("least", torch.tensor([-2.0, *[0.0] * (self.BINS - 1)]), persistent=False)
         self.register_buffer("most", torch.tensor([*[1.0] * (self.BINS - 1), 3.0]), persistent=False)
-        self.embedding = nn.Embedding(max(1, sum(sizes)), self.EMBEDDING)
+        self.embedding = nn.Embedding(sum(sizes), self.EMBEDDING) if coded else None
         self.reduce = Reduce(len(plain) * 2 + len(coded) * self.ONE_HOT)
         self.mlp = Mlp(len(plain) * (self.BINS + 2) + len(coded) * self.EMBEDDING, HIDDEN)
 
@@ -174,9 +174,10 @@ class TabularEncoder(Encoder):
     def forward(self, values: Tensor) -> HiddenStates:
         """[B, values] with NaN in empty cells to the layers."""
         numbers, scaled, empty = self._standardised(values)
-        embedded = self.embedding(self._category_codes(values) + self.offsets).flatten(1)
-        flat = torch.cat([scaled, empty, self._piecewise(numbers, empty), embedded], dim=1)
-        return HiddenStates((self.reduce(self._near_raw(values)), *self.mlp(flat)))
+        parts = [scaled, empty, self._piecewise(numbers, empty)]
+        if self.embedding is not None:
+            parts.append(self.embedding(self._category_codes(values) + self.offsets).flatten(1))
+        return HiddenStates((self.reduce(self._near_raw(values)), *self.mlp(torch.cat(parts, dim=1))))
 
     @property
     def widths(self) -> tuple[int, ...]:

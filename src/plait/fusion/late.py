@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -32,7 +33,7 @@ class LateRule(nn.Module, ABC):
     """
 
     name: ClassVar[str]
-    fitted: ClassVar[bool] = False
+    fitted: bool = False
 
     def __init__(self, task: Task, modalities: int) -> None:
         super().__init__()
@@ -79,10 +80,9 @@ def _mean(values: Tensor, present: Tensor, weights: Tensor | None = None) -> Ten
 class _NeedsSpread(LateRule):
     """Base of rules that, for numbers, need each modality's residual variance, fitted on validation rows."""
 
-    fitted: ClassVar[bool] = True
-
     def __init__(self, task: Task, modalities: int) -> None:
         super().__init__(task, modalities)
+        self.fitted = not self.classification
         self.variance: Tensor
         self.register_buffer("variance", torch.ones(modalities))
 
@@ -132,7 +132,7 @@ class WeightedMean(LateRule):
     """Mean with one weight per modality, at least 0 and of sum 1, that minimises the loss on validation rows."""
 
     name: ClassVar[str] = "weighted-mean"
-    fitted: ClassVar[bool] = True
+    fitted: bool = True
 
     def __init__(self, task: Task, modalities: int) -> None:
         super().__init__(task, modalities)
@@ -212,12 +212,12 @@ class Max(_NeedsSpread):
 class Stacking(LateRule):
     """Stacked generalisation (Wolpert 1992): a linear model over all decisions, fitted on validation rows.
 
-    Logistic regression over log probabilities (at least -10), or ridge regression over numbers; an absent modality
-    decides as the prior does.
+    Logistic regression over log probabilities (at least -10, each modality's less their mean, so that only their
+    differences count), or ridge regression over numbers; an absent modality decides as the prior does.
     """
 
     name: ClassVar[str] = "stacking"
-    fitted: ClassVar[bool] = True
+    fitted: bool = True
 
     def __init__(self, task: Task, modalities: int) -> None:
         super().__init__(task, modalities)
@@ -229,11 +229,14 @@ class Stacking(LateRule):
     def _features(self, decisions: Tensor, present: Tensor) -> Tensor:
         """[B, M * C]."""
         filled = torch.where(present[:, :, None], decisions, self.prior)
-        floored = filled.clamp_min(STACKING_FLOOR) if self.classification else filled
-        return floored.permute(1, 0, 2).flatten(1)
+        if self.classification:
+            filled = filled.clamp_min(STACKING_FLOOR)
+            filled = filled - filled.mean(dim=-1, keepdim=True)
+        return filled.permute(1, 0, 2).flatten(1)
 
     def fit(self, decisions: Tensor, present: Tensor, targets: Tensor) -> None:
         """Fit the linear model with scikit-learn."""
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression, Ridge
 
         features, truth = self._features(decisions, present).double().numpy(), targets.numpy()
@@ -241,14 +244,15 @@ class Stacking(LateRule):
             features, truth = features[truth >= 0], truth[truth >= 0].astype(np.int64)
         if len(truth) == 0 or (self.classification and len(np.unique(truth)) < 2):
             return
-        center, spread = features.mean(0), np.maximum(features.std(0), 1e-6)
-        scaled = (features - center) / spread
-        model = LogisticRegression(C=0.1, max_iter=500) if self.classification else Ridge(alpha=1.0)
-        model.fit(scaled, truth)
+        model = LogisticRegression(max_iter=500) if self.classification else Ridge(alpha=1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", ConvergenceWarning
+            )  # nearly converged is near enough, and is scored as it is
+            model.fit(features, truth)
         slope, bias = _as_linear(model, self.task.outputs, self.classification)
-        slope = slope / spread[:, None]
         self.weights.copy_(torch.from_numpy(slope))
-        self.bias.copy_(torch.from_numpy(bias - center @ slope))
+        self.bias.copy_(torch.from_numpy(bias))
 
     def classes(self, decisions: Tensor, present: Tensor) -> Tensor:
         """Log probabilities of the linear model."""

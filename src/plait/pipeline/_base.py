@@ -127,6 +127,13 @@ class Fit:
         """Positions of the test rows."""
         return self.rows(TEST)
 
+    @property
+    def chosen(self) -> Choice:
+        """The choice, once it was made."""
+        if self.choice is None:
+            raise ValueError("the stage `choose` has not run")
+        return self.choice
+
     def note(self, sentence: str) -> None:
         """Tell the user something, now and in the report."""
         if sentence not in self.notes:

@@ -71,7 +71,7 @@ class DecodeStage(Stage):
             fit.narrator.begin(f"Decoding {modality.name}", len(cells))
             found[modality.name] = decode(
                 fit.readers[modality.name], cells, fit.source.digests[modality.name], fit.cache,
-                fit.options.workers, fit.narrator.advance,
+                fit.options.processes, fit.narrator.advance,
             )  # fmt: skip
             fit.narrator.end()
         return found

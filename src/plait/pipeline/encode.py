@@ -1,4 +1,4 @@
-"""The stages that train one unimodal network per modality, and compute the hidden states of all rows with it, once."""
+"""The stage that trains the unimodal network of one modality; then it is frozen."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plait.data.batches import Rows
 from plait.encoders._base import ENCODERS, default_encoder
-from plait.encoders.cache import hidden_states
 from plait.fusion.late import SingleModality
 from plait.objectives.supervised import Supervised
 from plait.pipeline._base import Fit, Stage
@@ -113,35 +111,3 @@ class EncodeStage(Stage):
         still = len(fit.modalities) - len(fit.networks)
         later = (1 - ENCODER_SHARE) * (fit.options.limit or 0)
         return max(0.0, (fit.clock.left - later) / max(1, still))
-
-
-class CacheStage(Stage):
-    """Hidden states of the training and validation rows, mapped from the cache."""
-
-    name = "cache"
-
-    def inputs(self, fit: Fit) -> list[str]:
-        """Everything that the networks depend on."""
-        return [str(fit.results[name]) for name in fit.results if name.startswith("encode-")]
-
-    def work(self, fit: Fit) -> dict[str, Any]:
-        """Compute what is not cached yet."""
-        fit.states = encode_rows(fit, np.concatenate([fit.train, fit.validation]))
-        return {"rows": len(fit.train) + len(fit.validation)}
-
-    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
-        """The mapped arrays; rows stand in the order training, then validation."""
-        fit.states = fit.states or encode_rows(fit, np.concatenate([fit.train, fit.validation]))
-
-
-def encode_rows(fit: Fit, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    """Hidden states of some rows by modality, [rows, sum of widths], from the cache or computed now."""
-    states = {}
-    for name, network in fit.networks.items():
-        fit.narrator.begin(f"Encoding {name}", len(rows))
-        states[name] = hidden_states(
-            network, network.widths, fit.decoded[name].values, rows, fit.identity(name), fit.cache,
-            device=fit.options.torch_device(), advance=fit.narrator.advance,
-        )  # fmt: skip
-        fit.narrator.end()
-    return states

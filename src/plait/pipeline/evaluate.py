@@ -11,9 +11,8 @@ from torch import Tensor
 from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
 from plait.search.competitors import competitors, concatenations
-from plait.search.evaluator import SEEDS, Evaluator, Trial
+from plait.search.evaluator import Evaluator, Trial
 from plait.search.ledger import Ledger
-from plait.tasks.score import Labels
 from plait.training.checkpoints import load_tensors, save_tensors
 from plait.training.loop import Plan
 
@@ -26,21 +25,6 @@ def fusion_plan(rows: int, seed: int) -> Plan:
     batch_size = 64 if rows < 10_000 else 128
     epochs = int(np.clip(np.ceil(600 / max(1, rows / batch_size)), 10, 40))
     return Plan(epochs=epochs, batch_size=batch_size, learning_rate=3e-3, patience=max(4, epochs // 3), seed=seed)
-
-
-def fit_labels(fit: Fit) -> Labels:
-    """Labels of the training and validation rows, in the order of the cached states."""
-    rows = np.concatenate([fit.train, fit.validation])
-    return labels_of(fit, rows)
-
-
-def labels_of(fit: Fit, rows: Any) -> Labels:
-    """Labels of some rows."""
-    return Labels(
-        {name: values[rows] for name, values in fit.labels.targets.items()},
-        {name: values[rows] for name, values in fit.labels.labelled.items()},
-        None if fit.labels.groups is None else fit.labels.groups[rows],
-    )
 
 
 class EvaluateStage(Stage):
@@ -64,7 +48,7 @@ class EvaluateStage(Stage):
         rows = np.concatenate([fit.train, fit.validation])
         evaluator = Evaluator(
             fit.states, {name: fit.decoded[name].present[rows] for name in fit.networks}, fit.widths(), fit.tasks,
-            fit_labels(fit), np.arange(len(fit.train)), np.arange(len(fit.train), len(rows)),
+            fit.labels.at(rows), np.arange(len(fit.train)), np.arange(len(fit.train), len(rows)),
             fusion_plan(len(fit.train), fit.options.seed), fit.options.metric, fit.options.torch_device(),
         )  # fmt: skip
         fit.narrator.begin("Comparing ways to combine", len(candidates))
@@ -132,6 +116,3 @@ def _unpack(number: int, told: dict[str, Any], tensors: dict[str, Tensor]) -> Tr
         float(told["seconds"]),
         {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)},
     )
-
-
-__all__ = ["SEEDS", "EvaluateStage", "fit_labels", "fusion_plan", "labels_of"]

@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from plait.data.cache import ArrayCache
+from plait.encoders.threads import contained
 from plait.exceptions import InputError, Problems
 from plait.pipeline._base import Clock, Fit
+from plait.pipeline.cache import CacheStage
+from plait.pipeline.choose import ChooseStage
 from plait.pipeline.decode import DecodeStage
-from plait.pipeline.encode import CacheStage, EncodeStage
+from plait.pipeline.encode import EncodeStage
 from plait.pipeline.evaluate import EvaluateStage
-from plait.pipeline.finish import ChooseStage, RefitStage, ReportStage, TestStage
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
 from plait.pipeline.read import read_source
+from plait.pipeline.refit import RefitStage
+from plait.pipeline.report import ReportStage
 from plait.pipeline.run import RunFolder
 from plait.pipeline.split import SplitStage
-from plait.training.threads import contained
+from plait.pipeline.test import TestStage
 
 
 def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narrator | None = None) -> bool:

@@ -29,7 +29,7 @@ class FitOptions:
         metric: Score candidates by this metric instead of 1 - loss / loss of the constant predictor.
         bad_rows: `fail` refuses a table with unreadable rows, `skip` lists them and goes on.
         allow_outside: Whether paths of media may lead out of their table's folder.
-        workers: Processes to decode with; results do not depend on it.
+        workers: Processes to decode and encode with, None for one per core; results do not depend on it.
         device: Where to train and encode: `cpu`, `cuda`, or `auto`.
     """
 
@@ -44,7 +44,7 @@ class FitOptions:
     metric: str | None = None
     bad_rows: Literal["fail", "skip"] = "fail"
     allow_outside: bool = False
-    workers: int = 1
+    workers: int | None = None
     device: str = "auto"
 
     def check(self, problems: Problems) -> None:
@@ -61,7 +61,7 @@ class FitOptions:
             problems.add(f"--seed is {self.seed}; give a whole number from 0 to {2**32 - 1}.")
         if self.bad_rows not in BAD_ROWS:
             problems.add(f"--bad-rows is {self.bad_rows!r}; {did_you_mean(self.bad_rows, BAD_ROWS)}.")
-        if self.workers < 1:
+        if self.workers is not None and self.workers < 1:
             problems.add(f"--workers is {self.workers}; give 1 or more.")
         if self.wishes.split and (self.validation is not None or self.test is not None):
             problems.add(
@@ -91,6 +91,13 @@ class FitOptions:
         if self.device != "auto":
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @property
+    def processes(self) -> int:
+        """How many processes decode and encode."""
+        import joblib
+
+        return self.workers or int(joblib.cpu_count())
 
     @property
     def limit(self) -> float | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-DASH: Final = "–"
+DASH: Final = "\N{EN DASH}"
 """Stands where a figure is undefined."""
 
 MINUS: Final = "\N{MINUS SIGN}"
-THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 
 
 def is_known(value: float | None) -> bool:
@@ -84,10 +83,10 @@ def percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return DASH
     if 0 < share < 0.005:
-        return f"<{THIN}1{THIN}%"
+        return "< 1 %"
     if 0.995 <= share < 1:
-        return f">{THIN}99{THIN}%"
-    return f"{100 * share:.0f}{THIN}%"
+        return "> 99 %"
+    return f"{100 * share:.0f} %"
 
 
 def duration(seconds: float | None) -> str:
@@ -99,8 +98,10 @@ def duration(seconds: float | None) -> str:
     """
     if seconds is None or not math.isfinite(seconds):
         return DASH
+    if seconds < 0.001:
+        return "< 1 ms"
     if seconds < 0.9995:
-        return f"{1000 * seconds:.0f} ms" if seconds >= 0.0005 else "< 1 ms"
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from plait.report.figures import DASH, counted, interval, is_known, number, short, signed
-from plait.report.words import LOWER_IS_BETTER, listed, metric_words, score_name
+from plait.report.words import LOWER_IS_BETTER, listed, metric_words
 
 MOST_FIGURES: Final = 4
 PERCENTAGES: Final = frozenset({"accuracy", "balanced_accuracy"})
@@ -31,11 +31,9 @@ class Tile:
 class Difference:
     """The best fused row against the best single modality: words, and a picture in percent of its width."""
 
-    verdict: str
+    kind: str
     value: str
     interval: str
-    better: str
-    than: str
     zero: float
     at: float
     low: float
@@ -55,6 +53,12 @@ def targets(content: Content) -> str:
 def sources(content: Content) -> str:
     """From which modalities."""
     return listed([modality["name"] for modality in content["modalities"]], 4, "modalities")
+
+
+def reading(content: Content) -> str:
+    """How many of the modalities the returned row reads, where it does not read all; else empty."""
+    every, used = len(content["modalities"]), len(content["used"])
+    return f"It reads {used} of {every} modalities." if used < every else ""
 
 
 def chosen_row(content: Content) -> Mapping[str, Any]:
@@ -79,7 +83,7 @@ def tiles(content: Content) -> list[Tile]:
 
 def _tile(content: Content, part: str, value: float | None, ends: Sequence[float | None]) -> Tile:
     rows = counted(content["data"]["rows"].get(part, 0), "row")
-    told = interval(*ends)
+    told = interval(ends[0], ends[1])
     words = "" if told == DASH else f"95 % interval {told}"
     return Tile(part, rows, number(value), words, tuple(_figures(content, part)))
 
@@ -126,12 +130,22 @@ def difference(content: Content) -> Difference | None:
     )
     ends = f"{signed(fusion['low'])} to {signed(fusion['high'])}"
     return Difference(
-        verdict(content), signed(fusion["difference"]), f"95 % interval {ends}", fusion["better"], fusion["than"],
-        zero, at, left, right,
-    )  # fmt: skip
+        _kind_of(content, fusion["better"]),
+        signed(fusion["difference"]),
+        f"95 % interval {ends}",
+        zero,
+        at,
+        left,
+        right,
+    )
 
 
-def score_label(content: Content) -> str:
+def _kind_of(content: Content, name: str) -> str:
+    return next((row["kind"] for row in content["leaderboard"] if row["name"] == name), "other")
+
+
+def score_unit(metric: str | None) -> str:
     """What the large figures are."""
-    metric = content["metric"]
-    return score_name(metric) + (" (sign turned)" if metric in LOWER_IS_BETTER else "")
+    if metric is None:
+        return "score"
+    return f"{metric_words(metric)}, sign turned" if metric in LOWER_IS_BETTER else metric_words(metric)

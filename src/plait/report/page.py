@@ -53,24 +53,33 @@ def _environment() -> Environment:
 
 def context(content: Content) -> dict[str, Any]:
     """Everything the template shows, in the order of the page."""
+    return {**_head(content), **_leaderboard(content), **_data(content), **_chosen(content), **_making(content)}
+
+
+def _head(content: Content) -> dict[str, Any]:
     return {
         "finished": content["finished"],
         "title": headline.title(content),
         "targets": headline.targets(content),
         "sources": headline.sources(content),
         "chosen": headline.chosen_row(content),
+        "reading": headline.reading(content),
         "tiles": headline.tiles(content),
-        "score": headline.score_label(content),
+        "score_unit": headline.score_unit(content["metric"]),
         "difference": headline.difference(content),
         "verdict": headline.verdict(content),
         "sentence": content["choice"]["sentence"],
+    }
+
+
+def _leaderboard(content: Content) -> dict[str, Any]:
+    picture = plot.plot_of(content["leaderboard"], content["metric"])
+    return {
+        "score_words": words.score_words(content["metric"], content["tasks"]),
+        "plot": picture,
+        "caption": plot.caption(picture, _named(content, "group"), content["metric"]),
         "leaderboard": [_exact(row) for row in content["leaderboard"]],
-        "plot": plot.plot_of(content["leaderboard"], content["metric"]),
         "has_test": headline.has_test(content),
-        "group": _named(content, "group"),
-        **_data(content),
-        **_chosen(content),
-        **_making(content),
     }
 
 
@@ -90,6 +99,7 @@ def _data(content: Content) -> dict[str, Any]:
     return {
         "data": data,
         "parts": _parts(data),
+        "parts_filled": len(shares.parts_of(data)),
         "modalities": content["modalities"],
         "missing": shares.missing(data, data["present"]),
         "unlabelled": shares.missing(data, data["labelled"]),
@@ -110,7 +120,9 @@ def _parts(data: Content) -> list[dict[str, Any]]:
     for part, rows in data["rows"].items():
         share = rows / total if total else 0.0
         start = 100 * begin / total if total else 0.0
-        found.append({"name": part, "rows": rows, "share": share, "start": round(start, 3), "length": round(100 * share, 3)})
+        found.append(
+            {"name": part, "rows": rows, "share": share, "start": round(start, 3), "length": round(100 * share, 3)}
+        )
         begin += rows
     return found
 
@@ -128,6 +140,7 @@ def _chosen(content: Content) -> dict[str, Any]:
 
 def _making(content: Content) -> dict[str, Any]:
     names = [modality["name"] for modality in content["modalities"]]
+    score = words.score_words(content["metric"], content["tasks"])
     longest = max(content["stages"].values(), default=0.0) or 1.0
     stages = [
         {"words": words.stage_words(name, names), "seconds": seconds, "length": round(100 * seconds / longest, 2)}
@@ -136,9 +149,8 @@ def _making(content: Content) -> dict[str, Any]:
     return {
         "stages": stages,
         "seconds": sum(content["stages"].values()),
-        "facts": {"Seed": str(content["seed"]), "Limit": words.limit_words(content["limit"])},
+        "facts": {"Seed": str(content["seed"]), "Limit": words.limit_words(content["limit"]), "Score": score},
         "versions": content["versions"],
         "notes": content["notes"],
-        "score_words": words.score_words(content["metric"], content["tasks"]),
         "test_words": words.test_words(content["data"]["rows"].get("test", 0), content["finished"]),
     }

@@ -7,18 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from plait.report.figures import DASH, interval, is_known, number
-from plait.report.words import KINDS
+from plait.report.figures import DASH, counted, interval, is_known, number, short
+from plait.report.words import KINDS, zero_words
 
 MARGIN: Final = 2.5
 """Percent of the width kept free on both sides, so that no mark is cut."""
 
 MOST_ROWS: Final = 40
-REACH: Final = 3.0
+LONG_NAME: Final = 30
+REACH: Final = 4.0
 """The axis ends this many times as far below the best score as the lower quartile of all scores lies below it."""
 
 WORST_SCORE: Final = -1.0
 """Below this, 1 - loss / constant loss says `far worse than a constant`, and by how much is of no interest."""
+
+NEAR: Final = 0.25
+"""Share of a step within which an end of the axis is moved to the next tick."""
 
 Row = Mapping[str, Any]
 
@@ -62,6 +66,7 @@ class Mark:
     low: float
     high: float
     beyond: bool
+    value: str
     text: str
 
 
@@ -75,6 +80,11 @@ class PlotRow:
     tied: bool
     validation: Mark | None
     test: Mark | None
+
+    @property
+    def beyond(self) -> bool:
+        """Whether a score of it lies left of the axis."""
+        return any(mark is not None and mark.beyond for mark in (self.validation, self.test))
 
     @property
     def words(self) -> str:
@@ -106,6 +116,11 @@ class Plot:
     lowest: str
     has_test: bool
 
+    @property
+    def long(self) -> bool:
+        """Whether names need more room than usual."""
+        return any(len(row.name) > LONG_NAME for row in self.rows)
+
 
 def kind_key(kind: str) -> str:
     """The kind as a CSS class; kinds without a colour of their own share one."""
@@ -122,13 +137,30 @@ def plot_of(leaderboard: Sequence[Row], metric: str | None) -> Plot:
     drawn = _drawn(leaderboard)
     axis = axis_of(drawn, metric)
     rows = tuple(_plot_row(row, axis) for row in drawn)
-    scores = [row["validation"] for row in drawn if is_known(row["validation"])]
-    beyond = [row for row in rows if any(mark is not None and mark.beyond for mark in (row.validation, row.test))]
-    scores += [row["test"] for row in drawn if is_known(row["test"])]
+    scores = [row[part] for row in drawn for part in ("validation", "test") if is_known(row[part])]
     return Plot(
-        axis, rows, _kinds(drawn), len(leaderboard), len(beyond), number(min(scores, default=None)),
+        axis, rows, _kinds(drawn), len(leaderboard), sum(row.beyond for row in rows), number(min(scores, default=None)),
         any(row.test for row in rows),
     )  # fmt: skip
+
+
+def caption(plot: Plot, group: str | None, metric: str | None) -> str:
+    """What must be said under the picture."""
+    over = f"groups of {short(group)}" if group else "rows"
+    told = [
+        f"Intervals: bootstrap over {over}. Ties are within one standard error of the best row; "
+        "the cheapest of them is returned."
+    ]
+    if plot.axis and plot.axis.zero is not None and zero_words(metric):
+        told.append(f"The dashed line at 0 is {zero_words(metric)}.")
+    if plot.clipped:
+        told.append(
+            f"The axis is cut: {counted(plot.clipped, 'row has a score', 'rows have scores')} further left, "
+            f"down to {plot.lowest}, marked by a triangle."
+        )
+    if plot.total > len(plot.rows):
+        told.append(f"{len(plot.rows)} of {plot.total:,} rows are drawn; the table has all.")
+    return " ".join(told)
 
 
 def axis_of(rows: Sequence[Row], metric: str | None) -> Axis | None:
@@ -153,10 +185,11 @@ def _low_of_best(rows: Sequence[Row], best: float) -> float:
 
 
 def _axis(low: float, high: float) -> Axis:
+    """An axis with round ticks; an end that nearly reaches the next tick is moved there."""
     step = nice_step(high - low)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return Axis(low, high, tuple(number_of * step for number_of in range(first, last + 1)))
+    first, last = math.ceil(low / step - NEAR), math.floor(high / step + NEAR)
+    ticks = tuple(place * step for place in range(first, last + 1))
+    return Axis(min(low, *ticks[:1]), max(high, *ticks[-1:]), ticks) if ticks else Axis(low, high, (low, high))
 
 
 def nice_step(span: float) -> float:
@@ -167,7 +200,7 @@ def nice_step(span: float) -> float:
         (0.1, 200.0)
     """
     power = 10.0 ** math.floor(math.log10(span / 6))
-    return next(round(step * power, 12) if power < 1 else step * power for step in (1, 2, 5, 10) if span <= 6 * step * power * (1 + 1e-9))
+    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if span <= 6 * step * power * (1 + 1e-9))
 
 
 def _tick(value: float, places: int) -> str:
@@ -182,10 +215,12 @@ def _values(row: Row) -> Iterator[float]:
 
 
 def _drawn(leaderboard: Sequence[Row]) -> list[Row]:
-    """The best rows, and further down the chosen one and the best single modality."""
-    single = next((row for row in leaderboard if row["kind"] == "unimodal"), None)
-    below = leaderboard[MOST_ROWS:]
-    return [*leaderboard[:MOST_ROWS], *(row for row in below if row["chosen"] or row is single)]
+    """The best rows, and from further down the chosen one and the best of every kind."""
+    first: dict[str, int] = {}
+    for place, row in enumerate(leaderboard):
+        first.setdefault(row["kind"], place)
+    kept = set(first.values())
+    return [row for place, row in enumerate(leaderboard) if place < MOST_ROWS or place in kept or row["chosen"]]
 
 
 def _plot_row(row: Row, axis: Axis | None) -> PlotRow:
@@ -198,9 +233,10 @@ def _mark(axis: Axis | None, value: float | None, ends: Sequence[float | None]) 
     if axis is None or value is None or not math.isfinite(value):
         return None
     low, high = (end if end is not None and math.isfinite(end) else value for end in ends)
-    told = interval(*ends)
-    text = number(value) if told == DASH else f"{number(value)}, 95 % interval {told}"
-    return Mark(axis.at(value), axis.at(low), axis.at(high), value < axis.low, text)
+    told = interval(ends[0], ends[1])
+    figure = number(value)
+    text = figure if told == DASH else f"{figure}, 95 % interval {told}"
+    return Mark(axis.at(value), axis.at(low), axis.at(high), value < axis.low, figure, text)
 
 
 def _kinds(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:

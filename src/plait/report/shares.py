@@ -9,6 +9,7 @@ from typing import Any, Final
 from plait.report.figures import count, percent
 
 MOST_CLASSES: Final = 30
+MISSING: Final = "missing"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def missing(data: Mapping[str, Any], filled: Mapping[str, Mapping[str, int]]) ->
     """Rows without a cell, by modality (`filled` is data["present"]) or by task (data["labelled"])."""
     parts = parts_of(data)
     counts = {name: [rows - filled[name].get(part, 0) for part, rows in parts.items()] for name in filled}
-    return _shares(counts, parts, "missing", full=1.0)
+    return _shares(counts, parts, MISSING, full=1.0)
 
 
 def classes(data: Mapping[str, Any], task: Mapping[str, Any]) -> Shares:
@@ -64,7 +65,11 @@ def classes(data: Mapping[str, Any], task: Mapping[str, Any]) -> Shares:
     by_part = data["classes"][task["name"]]
     parts = {part: sum(by_part[part]) for part in parts_of(data)}
     order = range(len(task["classes"]))
-    shown = sorted(order, key=lambda i: (-_first(by_part, i), i))[:MOST_CLASSES] if len(order) > MOST_CLASSES else order
+    shown = (
+        sorted(order, key=lambda i: (-next(iter(by_part.values()))[i], i))[:MOST_CLASSES]
+        if len(order) > MOST_CLASSES
+        else order
+    )
     counts = {task["classes"][index]: [by_part[part][index] for part in parts] for index in shown}
     rest = [index for index in order if index not in set(shown)]
     left_out = ""
@@ -77,18 +82,22 @@ def classes(data: Mapping[str, Any], task: Mapping[str, Any]) -> Shares:
     return _shares(counts, parts, "of the labelled rows", left_out=left_out)
 
 
-def _first(by_part: Mapping[str, Sequence[int]], index: int) -> tuple[int, ...]:
-    return tuple(by_part[part][index] for part in by_part)[0]
-
-
 def _shares(
-    counts: Mapping[str, Sequence[int]], parts: Mapping[str, int], noun: str, full: float | None = None, left_out: str = ""
+    counts: Mapping[str, Sequence[int]],
+    parts: Mapping[str, int],
+    noun: str,
+    full: float | None = None,
+    left_out: str = "",
 ) -> Shares:
     """Bars of shares; a full bar is `full`, or the largest share there is."""
-    found = [value / rows for values in counts.values() for value, rows in zip(values, parts.values(), strict=True) if rows]
+    found = [
+        value / rows for values in counts.values() for value, rows in zip(values, parts.values(), strict=True) if rows
+    ]
     scale = full or max(found, default=0.0) or 1.0
     rows = tuple(
-        BarRow(name, tuple(_bar(value, total, scale, noun) for value, total in zip(values, parts.values(), strict=True)))
+        BarRow(
+            name, tuple(_bar(value, total, scale, noun) for value, total in zip(values, parts.values(), strict=True))
+        )
         for name, values in counts.items()
     )
     heads = tuple((part, count(total)) for part, total in parts.items())
@@ -97,5 +106,6 @@ def _shares(
 
 def _bar(value: int, total: int, scale: float, noun: str) -> Bar:
     share = value / total if total else 0.0
+    text = f"{value:,} · {percent(share)}" if value and noun == MISSING else count(value)
     words = f"{value:,} of {total:,} rows ({percent(share)}) {noun}"
-    return Bar(round(100 * min(1.0, share / scale), 2), count(value), words)
+    return Bar(round(100 * min(1.0, share / scale), 2), text, words)

@@ -38,7 +38,7 @@ METRICS: Final[Mapping[str, str]] = {
     "r2": "R²",
     "rmse": "RMSE",
     "mae": "MAE",
-    "spearman": "Spearman's ρ",
+    "spearman": "Spearman's \N{GREEK SMALL LETTER RHO}",
 }
 
 LOWER_IS_BETTER: Final = frozenset({"log_loss", "mae", "rmse"})
@@ -97,7 +97,8 @@ def reader_words(reader: Mapping[str, Any]) -> str:
 
 
 def _image(reader: Mapping[str, Any]) -> str:
-    return f"{reader['height']} × {reader['width']} {'grey' if reader['channels'] == 1 else 'colour'}"
+    size = f"{reader['height']} \N{MULTIPLICATION SIGN} {reader['width']}"
+    return f"{size} {'grey' if reader['channels'] == 1 else 'colour'}"
 
 
 def _audio(reader: Mapping[str, Any]) -> str:
@@ -128,24 +129,24 @@ READER_WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 }
 
 
-def score_name(metric: str | None) -> str:
-    """What the axis of the leaderboard is called."""
-    if metric is None:
-        return "Score"
-    return f"{MINUS}{metric_words(metric)}" if metric in LOWER_IS_BETTER else metric_words(metric)
-
-
 def score_words(metric: str | None, tasks: Sequence[Mapping[str, Any]]) -> str:
     """One sentence that says what the score is."""
     over = ", averaged over the targets" if len(tasks) > 1 else ""
     if metric is not None:
-        turned = " with its sign turned, so that higher is better" if metric in LOWER_IS_BETTER else "; higher is better"
+        turned = (
+            " with its sign turned, so that higher is better" if metric in LOWER_IS_BETTER else "; higher is better"
+        )
         return f"The score is {metric_words(metric)}{over}{turned}."
     losses = {"squared error" if task["kind"] == "regression" else "log loss" for task in tasks}
     return (
         f"The score is 1 {MINUS} loss / loss of the constant predictor{over} ({', '.join(sorted(losses))}): "
         "1 is perfect, 0 is no better than giving every row the same answer, below 0 is worse than that."
     )
+
+
+def zero_words(metric: str | None) -> str:
+    """What a score of 0 is; empty where it is nothing in particular."""
+    return {None: "the constant predictor", "r2": "predicting the mean"}.get(metric, "")
 
 
 def limit_words(limit: Mapping[str, Any]) -> str:

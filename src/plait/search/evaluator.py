@@ -98,23 +98,26 @@ class Evaluator:
                 by counts alone.
             advance: Told the name of every candidate that is done.
         """
-        trials = []
+        trials: dict[int, Trial] = {}
         trainings = sum(SEEDS for candidate in candidates if candidate.trained)
-        for candidate in candidates:
-            started = time.monotonic()
-            if candidate.trained:
-                outputs, module = self._trained(candidate, trainings, seconds)
-                trainings -= SEEDS
-            else:
-                outputs, module = self._untrained(candidate)
-            scores = tuple(score(self.tasks, one, self.labels, self.metric) for one in outputs)
-            known = [value for value in scores if value is not None]
-            mean = float(np.mean(known)) if known and len(known) == len(scores) else None
-            weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-            trials.append(Trial(candidate, outputs, mean, scores, time.monotonic() - started, weights))
+        # What is trained comes first: a time limit is shared out among trainings, and late rules need little.
+        for number in sorted(range(len(candidates)), key=lambda number: not candidates[number].trained):
+            trials[number] = self._trial(candidates[number], trainings, seconds)
+            trainings -= SEEDS if candidates[number].trained else 0
             if advance:
-                advance(candidate.name)
-        return trials
+                advance(candidates[number].name)
+        return [trials[number] for number in range(len(candidates))]
+
+    def _trial(self, candidate: Candidate, trainings: int, seconds: Callable[[int], float] | None) -> Trial:
+        started = time.monotonic()
+        outputs, module = (
+            self._trained(candidate, trainings, seconds) if candidate.trained else self._untrained(candidate)
+        )
+        scores = tuple(score(self.tasks, one, self.labels, self.metric) for one in outputs)
+        known = [value for value in scores if value is not None]
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+        mean = float(np.mean(known)) if known and len(known) == len(scores) else None
+        return Trial(candidate, outputs, mean, scores, time.monotonic() - started, weights)
 
     def _model(self, module: Decision) -> Model:
         return Model({name: CachedStates(self.widths[name]) for name in module.modalities}, module, self.tasks)

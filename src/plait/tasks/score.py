@@ -35,6 +35,14 @@ class Labels:
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
 
+    def at(self, rows: NDArray[np.int64]) -> Labels:
+        """The labels of some rows, in their order."""
+        return Labels(
+            {name: values[rows] for name, values in self.targets.items()},
+            {name: values[rows] for name, values in self.labelled.items()},
+            None if self.groups is None else self.groups[rows],
+        )
+
 
 def check_metric(metric: str | None, kinds: Sequence[str]) -> None:
     """Check that a metric is defined for every task kind of a call.

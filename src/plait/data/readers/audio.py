@@ -10,7 +10,7 @@ import numpy as np
 from plait.data.media import audio_length, cell_bytes, decode_audio
 from plait.data.readers._base import READERS, Reader, Reading
 from plait.data.schema import Column
-from plait.data.table import Table
+from plait.data.table import Table, sample_rows
 from plait.exceptions import BadCell
 
 MAX_RATE = 16_000
@@ -37,12 +37,11 @@ class AudioReader(Reader):
     @classmethod
     def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
         """Choose rate and length from up to 512 training clips."""
-        column = cells.column(columns[0].name).drop_null()
-        step = max(1, len(column) // SAMPLE)
+        column = cells.column(columns[0].name)
         lengths = []
-        for index in range(0, len(column), step):
+        for row in sample_rows(column, SAMPLE):
             try:
-                if data := cell_bytes(column[index].as_py()):
+                if data := cell_bytes(column[row].as_py()):
                     lengths.append(audio_length(data))
             except BadCell:
                 continue

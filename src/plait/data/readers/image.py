@@ -9,7 +9,7 @@ import numpy as np
 from plait.data.media import cell_bytes, decode_image, image_size
 from plait.data.readers._base import READERS, Reader, Reading
 from plait.data.schema import Column
-from plait.data.table import Table
+from plait.data.table import Table, sample_rows
 from plait.exceptions import BadCell
 
 MAX_SIDE = 128
@@ -35,12 +35,11 @@ class ImageReader(Reader):
     @classmethod
     def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
         """Choose size and channels from up to 256 training images."""
-        column = cells.column(columns[0].name).drop_null()
-        step = max(1, len(column) // SAMPLE)
+        column = cells.column(columns[0].name)
         sizes = []
-        for index in range(0, len(column), step):
+        for row in sample_rows(column, SAMPLE):
             try:
-                if data := cell_bytes(column[index].as_py()):
+                if data := cell_bytes(column[row].as_py()):
                     sizes.append(image_size(data))
             except BadCell:
                 continue

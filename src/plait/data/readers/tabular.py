@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,12 +12,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from plait.data.dates import DATE_PARTS, date_parts
+from plait.data.files import NULL_WORDS
+from plait.data.kinds import CELLS, can_hold, is_date_type
+from plait.data.plain import is_number
 from plait.data.readers._base import READERS, Reader, Reading
 from plait.data.schema import Column
 from plait.data.table import Table
 
 MAX_CATEGORIES = 1_000
-DATE_PARTS = ("days", "month", "weekday", "hour")
+_WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Field(BaseModel):
@@ -49,9 +56,7 @@ class TabularReader(Reader):
         for column in columns:
             width = len(DATE_PARTS) if column.kind == "date" else 1
             categories = _categories(cells.column(column.name)) if column.kind == "categorical" else ()
-            fields.append(
-                Field(name=column.name, kind=column.kind, start=start, width=width, categories=categories)  # type: ignore[arg-type]
-            )
+            fields.append(Field(name=column.name, kind=column.kind, start=start, width=width, categories=categories))
             start += width
         return cls(fields=tuple(fields))
 
@@ -81,73 +86,97 @@ class TabularReader(Reader):
 
 
 def _read_field(field: Field, column: pa.ChunkedArray) -> tuple[NDArray[np.float32], dict[int, str]]:
+    if not can_hold("categorical", column.type):
+        filled = np.flatnonzero(column.is_valid().to_numpy())
+        reason = f"a cell of type {column.type}; {CELLS[field.kind]} were expected"
+        return np.full((len(column), field.width), np.nan, np.float32), {int(row): reason for row in filled}
     if field.kind == "categorical":
         return _codes(column, field.categories), {}
     return _numbers(column) if field.kind == "numeric" else _dates(column)
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cells as text, empty text as null; 3.0 and 3 and "3" are the same."""
-    if pa.types.is_floating(column.type):
-        filled = column.drop_null()
-        if len(filled) == 0 or pc.all(pc.equal(pc.floor(filled), filled)).as_py():
-            column = pc.cast(column, pa.int64(), safe=False)
-    text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+def _names(column: pa.ChunkedArray) -> tuple[list[str | None], NDArray[np.int64]]:
+    """Names of a column's distinct cells, and where among them each row's name stands (the last is None, for empty)."""
+    if is_date_type(column.type):
+        column = column.cast(pa.string())
+    encoded = pc.dictionary_encode(column.combine_chunks())
+    names = [category_name(cell) for cell in encoded.dictionary.to_pylist()]
+    return [*names, None], pc.fill_null(encoded.indices, len(names)).to_numpy().astype(np.int64)
+
+
+def category_name(cell: str | float | bool | None) -> str | None:
+    """The name of the category that a cell stands for, None if it is empty; it depends on the cell alone.
+
+    Example:
+        >>> [category_name(cell) for cell in (3, 3.0, "3", " 3.0 ", "03", True, "True", 2.5, " ", None)]
+        ['3', '3', '3', '3', '03', 'true', 'true', '2.5', None, None]
+    """
+    if isinstance(cell, str):
+        text = cell.strip()
+        if _WHOLE.fullmatch(text):
+            return text.removeprefix("+") if text != "-0" else "0"
+        if _NUMBER.fullmatch(text):
+            return category_name(float(text))
+        return (text.lower() if text.lower() in ("true", "false") else text) or None
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return None if cell is None else str(cell)
 
 
 def _categories(column: pa.ChunkedArray) -> tuple[str, ...]:
-    counts = sorted(
-        ((entry["values"], entry["counts"]) for entry in pc.value_counts(_as_text(column).drop_null()).to_pylist()),
-        key=lambda pair: (-pair[1], pair[0]),
-    )
-    return tuple(sorted(value for value, _ in counts[:MAX_CATEGORIES]))
+    """The most frequent categories, at most 1,000, sorted by name."""
+    if not can_hold("categorical", column.type):
+        return ()
+    names, places = _names(column)
+    counts: Counter[str] = Counter()
+    for name, count in zip(names, np.bincount(places, minlength=len(names)).tolist(), strict=True):
+        if name is not None:
+            counts[name] += count
+    often = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(sorted(name for name, _ in often[:MAX_CATEGORIES]))
 
 
 def _codes(column: pa.ChunkedArray, categories: tuple[str, ...]) -> NDArray[np.float32]:
-    text = _as_text(column)
-    found = pc.index_in(text, value_set=pa.array(categories, pa.string()))
-    codes = pc.fill_null(found, -1).to_numpy().astype(np.float32) + 1
-    codes[pc.is_null(text).to_numpy()] = np.nan
-    return codes[:, None]
+    code = {name: place for place, name in enumerate(categories, 1)}
+    names, places = _names(column)
+    codes = np.array([np.nan if name is None else code.get(name, 0) for name in names], np.float32)
+    return codes[places][:, None]
 
 
 def _numbers(column: pa.ChunkedArray) -> tuple[NDArray[np.float32], dict[int, str]]:
     bad: dict[int, str] = {}
-    try:
-        numeric = pc.cast(pc.cast(column, pa.int8()) if pa.types.is_boolean(column.type) else column, pa.float64())
-        values = numeric.to_numpy(zero_copy_only=False) if numeric.null_count == 0 else _with_nan(numeric)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        values = np.array([_number(cell, row, bad) for row, cell in enumerate(column.to_pylist())])
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    if is_number(column.type) or pa.types.is_null(column.type):
+        numbers = pc.cast(column, pa.float64(), safe=False)
+        values = np.asarray(pc.fill_null(numbers, float("nan")).to_numpy(), dtype=np.float64)
+    else:
+        values = np.array([_number(cell, row, bad) for row, cell in enumerate(column.to_pylist())], np.float64)
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
     for row in np.flatnonzero(np.isinf(narrow)):
-        bad[int(row)] = f"{values[row]!r} is not a finite number of ordinary size"
+        bad[int(row)] = f"{float(values[row])!r} is not a finite number of ordinary size"
     return narrow[:, None], bad
 
 
-def _with_nan(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return np.asarray(pc.fill_null(column, float("nan")).to_numpy(), dtype=np.float64)
-
-
 def _number(cell: Any, row: int, bad: dict[int, str]) -> float:
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
+    if cell is None or (isinstance(cell, str) and cell.strip() in NULL_WORDS):
         return float("nan")
     try:
-        return float(cell)
+        if "_" not in str(cell):  # Python reads 1_000 as a number; in a table it is none
+            return float(cell)
     except (TypeError, ValueError):
-        bad[row] = f"{str(cell)[:40]!r} is not a number"
-        return float("nan")
+        pass
+    bad[row] = f"{str(cell)[:40]!r} is not a number"
+    return float("nan")
 
 
 def _dates(column: pa.ChunkedArray) -> tuple[NDArray[np.float32], dict[int, str]]:
-    import pandas as pd
-
-    raw = pd.Series(column.to_pylist(), dtype=object)
-    stamps = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601" if raw.map(type).eq(str).any() else None)
-    filled = raw.notna() & raw.map(lambda cell: cell != "")
-    bad = {int(row): f"{raw[row]!r} is not a date" for row in np.flatnonzero(filled & stamps.isna())}
-    days = (stamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-    hours = stamps.dt.hour + stamps.dt.minute / 60
-    parts = np.stack([days, stamps.dt.month, stamps.dt.weekday, hours], axis=1)
+    if not can_hold("date", column.type):
+        column = column.cast(pa.string())
+    parts, wrong = date_parts(column)
+    cells = {int(row): str(column[int(row)]) for row in np.flatnonzero(wrong)}
+    bad = {row: f"{cell[:40]!r} is not a date such as 2024-01-31 or 2024-01-31T12:00" for row, cell in cells.items()}
     return parts.astype(np.float32), bad

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from plait.data.plain import is_list, is_number
 from plait.data.readers._base import READERS, Reader, Reading
 from plait.data.schema import Column
 from plait.data.table import Table
@@ -24,9 +25,12 @@ class VectorReader(Reader):
     @classmethod
     def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
         """Take the most frequent length of the training rows."""
-        column = cells.column(columns[0].name).drop_null()
-        lengths = pc.list_value_length(column).drop_null().to_numpy()
-        return cls(width=int(np.bincount(lengths).argmax()) if len(lengths) else 1)
+        column = cells.column(columns[0].name)
+        if not _is_numbers(column.type):
+            return cls(width=1)
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        found, counts = np.unique(lengths[lengths > 0], return_counts=True)
+        return cls(width=int(found[counts.argmax()]) if len(found) else 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,19 +47,19 @@ class VectorReader(Reader):
         reading = self.empty(len(cells))
         column = cells.data.column(0)
         if not _is_numbers(column.type):
-            reading.bad = {row: f"not a list of numbers but {column.type}" for row in _filled(column)}
+            filled = np.flatnonzero(column.is_valid().to_numpy())
+            reading.bad = {int(row): f"not a list of numbers but {column.type}" for row in filled}
             return reading
-        lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
         reading.present = lengths > 0
         for row in np.flatnonzero((lengths > 0) & (lengths != self.width)):
-            reading.bad[int(row)] = f"a vector of {lengths[row]} numbers; {self.width} were expected"
+            reading.bad[int(row)] = f"a vector of {lengths[row]:,} numbers; {self.width:,} were expected"
         rows = np.flatnonzero(lengths == self.width)
         if len(rows):
-            fitting = column.take(pa.array(rows)).combine_chunks()
-            numbers = pc.list_flatten(fitting).cast(pa.float64()).to_numpy(zero_copy_only=False)
+            fitting = column if len(rows) == len(column) else column.take(pa.array(rows))
+            numbers = pc.list_flatten(fitting).cast(pa.float64(), safe=False).to_numpy()
             self._fill(reading, rows, numbers.reshape(len(rows), self.width))
-        for row in reading.bad:
-            reading.present[row] = False
+        reading.present[list(reading.bad)] = False
         return reading
 
     def _fill(self, reading: Reading, rows: NDArray[np.int64], numbers: NDArray[np.float64]) -> None:
@@ -68,9 +72,4 @@ class VectorReader(Reader):
 
 
 def _is_numbers(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return bool(is_list and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)))
-
-
-def _filled(column: pa.ChunkedArray) -> list[int]:
-    return [int(row) for row in np.flatnonzero(column.is_valid().to_numpy())]
+    return is_list(kind) and is_number(kind.value_type)

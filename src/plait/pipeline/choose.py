@@ -1,0 +1,30 @@
+"""The stage that chooses, by validation rows alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from plait.pipeline._base import Fit, Stage
+from plait.search.choosing import Choice, choose
+
+
+class ChooseStage(Stage):
+    """The choice, by validation rows alone."""
+
+    name = "choose"
+    after: ClassVar[tuple[str, ...]] = ("evaluate",)
+
+    def inputs(self, fit: Fit) -> list[str]:
+        """Metric and seed."""
+        return [str(fit.options.metric), str(fit.options.seed)]
+
+    def work(self, fit: Fit) -> dict[str, Any]:
+        """Choose by design: one standard error, the cheapest."""
+        return asdict(
+            choose(fit.trials, fit.tasks, fit.labels.at(fit.validation), fit.options.seed, fit.options.metric)
+        )
+
+    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
+        """The choice."""
+        fit.choice = Choice.from_json(result)

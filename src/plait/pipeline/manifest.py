@@ -1,0 +1,130 @@
+"""The content of `plait.json`: all that `predict` and the report need to know of a run."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from plait._version import __version__
+from plait.data.splits import PARTS
+from plait.fusion.candidates import Candidate
+from plait.pipeline._base import Fit
+from plait.pipeline.refit import WEIGHTS
+from plait.pipeline.run import FORMAT
+from plait.tasks.score import measure_all
+
+
+def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
+    """The content of `plait.json`."""
+    choice = fit.chosen
+    chosen = fit.trials[choice.chosen].candidate
+    return {
+        "format": FORMAT,
+        "finished": True,
+        "versions": _versions(),
+        "seed": fit.options.seed,
+        "metric": fit.options.metric,
+        "limit": {"seconds": fit.options.limit, "trials": fit.options.trials},
+        "schema": fit.source.schema.model_dump(),
+        "tasks": [task.model_dump() for task in fit.tasks],
+        "modalities": [_modality(fit, number, name) for number, name in enumerate(fit.networks)],
+        "decision": chosen.model_dump(exclude_defaults=True),
+        "architectures": _architectures(chosen),
+        "used": list(chosen.used),
+        "discarded": sorted({m.name for m in fit.source.schema.modalities} - set(chosen.used)),
+        "weights": {"file": WEIGHTS, "sha256": weights},
+        "leaderboard": _leaderboard(fit, test),
+        "choice": {"sentence": choice.sentence, "fusion": asdict(choice.fusion) if choice.fusion else None},
+        "metrics": {
+            "validation": measure_all(fit.tasks, fit.trials[choice.chosen].outputs[0], fit.labels.at(fit.validation)),
+            "test": test["metrics"],
+        },
+        "data": _data(fit),
+        "stages": {name: round(seconds, 3) for name, seconds in fit.seconds.items()},
+        "notes": fit.notes,
+    }
+
+
+def _architectures(chosen: Candidate) -> list[dict[str, Any]]:
+    if chosen.architecture is None:
+        return []
+    cells = chosen.architecture.model_dump(mode="json", exclude_none=True)["cells"]
+    return [{"text": str(chosen.architecture), "cells": cells}]
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "numpy", "scikit-learn", "pyarrow")
+    return {"plait": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _modality(fit: Fit, number: int, name: str) -> dict[str, Any]:
+    modality = next(m for m in fit.modalities if m.name == name)
+    history = fit.results[f"encode-{number}"]["history"]
+    return {
+        "name": name,
+        "kind": modality.kind,
+        "columns": list(modality.columns),
+        "reader": fit.readers[name].model_dump(mode="json"),
+        "encoder": fit.encoders[name],
+        "widths": list(fit.networks[name].widths),
+        "epochs": len(history),
+    }
+
+
+def _leaderboard(fit: Fit, test: dict[str, Any]) -> list[dict[str, Any]]:
+    choice = fit.chosen
+    table = []
+    for position in choice.order:
+        trial = fit.trials[position]
+        at = {name: test[name][position] if test[name] else None for name in ("scores", "low", "high")}
+        table.append(
+            {
+                "name": trial.candidate.name,
+                "kind": trial.candidate.kind,
+                "validation": trial.score,
+                "test": at["scores"],
+                "seconds": round(trial.seconds, 4),
+                "chosen": position == choice.chosen,
+                "tied": position in choice.tied,
+                "seeds": trial.scores,
+                "interval": [choice.low[position], choice.high[position]],
+                "test_interval": [at["low"], at["high"]],
+                "text": str(trial.candidate.architecture) if trial.candidate.architecture else None,
+                "used": list(trial.candidate.used),
+            }
+        )
+    return table
+
+
+def _data(fit: Fit) -> dict[str, Any]:
+    """Rows by part, missing cells by modality and part, labels by task and part, classes."""
+    parts = dict(zip(PARTS, (fit.train, fit.validation, fit.test), strict=True))
+    present = {
+        m.name: {part: int(fit.decoded[m.name].present[rows].sum()) for part, rows in parts.items()}
+        for m in fit.source.schema.modalities
+    }
+    labelled = {
+        task.name: {part: int(fit.labels.labelled[task.name][rows].sum()) for part, rows in parts.items()}
+        for task in fit.tasks
+    }
+    classes = {
+        task.name: {
+            part: [
+                int(((fit.labels.targets[task.name][rows] == index) & fit.labels.labelled[task.name][rows]).sum())
+                for index in range(len(task.classes))
+            ]
+            for part, rows in parts.items()
+        }
+        for task in fit.tasks
+        if task.classes
+    }
+    return {
+        "table": str(fit.source.table.name),
+        "rows": {part: len(rows) for part, rows in parts.items()},
+        "skipped": len(fit.results["decode"]["bad"]),
+        "present": present,
+        "labelled": labelled,
+        "classes": classes,
+    }

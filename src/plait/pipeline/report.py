@@ -1,0 +1,32 @@
+"""The stage that finishes a run: `plait.json` and the page."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from plait.data.atomic import write_json
+from plait.pipeline._base import Fit, Stage
+from plait.pipeline.manifest import manifest
+from plait.pipeline.run import MANIFEST
+from plait.report.page import write_report
+
+
+class ReportStage(Stage):
+    """`plait.json`, with which the run is finished, and `report.html`."""
+
+    name = "report"
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose", "refit", "test")
+
+    def files(self, fit: Fit) -> list[str]:
+        """Both."""
+        return [MANIFEST, "report.html"]
+
+    def work(self, fit: Fit) -> dict[str, Any]:
+        """Write both."""
+        content = manifest(fit, fit.results["refit"]["weights"], fit.results["test"])
+        write_report(fit.run.path / "report.html", content)
+        write_json(fit.run.path / MANIFEST, content)
+        return {}
+
+    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
+        """Nothing to take over."""

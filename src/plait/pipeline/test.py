@@ -1,0 +1,52 @@
+"""The stage that reads the test rows, once, after the choice is written down."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plait.data.batches import Rows
+from plait.pipeline._base import Fit, Stage
+from plait.pipeline.cache import encode_rows
+from plait.search.choosing import bootstrap_scores
+from plait.tasks.score import measure_all, score
+from plait.training.checkpoints import load_into
+from plait.training.model import CachedStates, Model
+
+
+class TestStage(Stage):
+    """Reads the test rows, once, after the choice is written down; scores every leaderboard row in one pass."""
+
+    __test__ = False  # not a pytest class
+    name = "test"
+    after: ClassVar[tuple[str, ...]] = ("refit", "choose")
+
+    def work(self, fit: Fit) -> dict[str, Any]:
+        """Score all candidates on the test rows; null figures where there are none."""
+        if len(fit.test) == 0:
+            return {"scores": None, "low": None, "high": None, "metrics": None}
+        states = encode_rows(fit, fit.test)
+        labels = fit.labels.at(fit.test)
+        rows = Rows(states, {n: fit.decoded[n].present[fit.test] for n in states}, index=np.arange(len(fit.test)))
+        outputs = []
+        for trial in fit.trials:
+            module = trial.candidate.build(fit.widths(), fit.tasks)
+            load_into(module, trial.weights, f"Trial {trial.candidate.name!r}")
+            model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
+            outputs.append({name: values.numpy() for name, values in model.predict(rows, 4096).items()})
+        drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
+        low, high = np.nanquantile(drawn, [0.025, 0.975], axis=1)
+        return {
+            "scores": [score(fit.tasks, one, labels, fit.options.metric) for one in outputs],
+            "low": [_finite(value) for value in low],
+            "high": [_finite(value) for value in high],
+            "metrics": measure_all(fit.tasks, outputs[fit.chosen.chosen], labels),
+        }
+
+    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
+        """Nothing to take over."""
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,214 @@
+"""Small made inputs of every modality kind: readers with arrays for encoders, and table cells for readers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from plait.data.readers._base import Reader
+from plait.data.readers.audio import AudioReader
+from plait.data.readers.image import ImageReader
+from plait.data.readers.tabular import Field, TabularReader
+from plait.data.readers.vector import VectorReader
+from plait.data.schema import Column
+from plait.data.table import Table
+
+ROWS: Final = 12
+LARGEST: Final = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Arrays as a reader gives them.
+
+    Attributes:
+        name: What a test report calls it.
+        reader: A fitted reader.
+        values: Ordinary rows [rows, *reader.shape].
+        extreme: Rows at the ends of what the reader can give: smallest, largest, constant, empty.
+    """
+
+    name: str
+    reader: Reader
+    values: NDArray[Any]
+    extreme: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Table cells of one modality.
+
+    Attributes:
+        name: What a test report calls it.
+        columns: Their columns in the schema.
+        table: Rows that can be read; at least the last one has no filled cell.
+        bad: Rows in which something cannot be read.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    table: Table
+    bad: Table
+
+
+def samples_of(kind: str) -> list[Sample]:
+    """Made arrays of a modality kind, of several shapes.
+
+    Raises:
+        LookupError: There are none yet: give the suite samples of your own, or add them here.
+    """
+    if kind not in _SAMPLES:
+        raise LookupError(f"plait.testing.inputs has no sample of modality kind {kind!r}; there are {sorted(_SAMPLES)}")
+    return _SAMPLES[kind]()
+
+
+def cells_of(kind: str) -> Cells:
+    """Made table cells of a modality kind.
+
+    Raises:
+        LookupError: There are none yet: give the suite cells of your own, or add them here.
+    """
+    if kind not in _CELLS:
+        raise LookupError(f"plait.testing.inputs has no cells of modality kind {kind!r}; there are {sorted(_CELLS)}")
+    return _CELLS[kind]()
+
+
+def _images() -> list[Sample]:
+    found = []
+    for shape in ((1, 20, 16), (3, 8, 8), (3, 44, 64)):
+        rng = np.random.default_rng(0)
+        reader = ImageReader(channels=shape[0], height=shape[1], width=shape[2])
+        values = rng.integers(0, 256, (ROWS, *shape), dtype=np.uint8)
+        extreme = np.zeros((3, *shape), np.uint8)
+        extreme[1], extreme[2, :, ::2] = 255, 255
+        found.append(Sample("x".join(map(str, shape)), reader, values, extreme))
+    return found
+
+
+def _sounds() -> list[Sample]:
+    found = []
+    for rate, samples in ((4_000, 2_000), (16_000, 24_000), (1_000, 1_024)):
+        rng = np.random.default_rng(0)
+        values = (3_000 * rng.normal(size=(ROWS, samples))).clip(-32_767, 32_767).astype(np.int16)
+        extreme = np.zeros((4, samples), np.int16)
+        extreme[1], extreme[2], extreme[3, ::2] = 32_767, -32_768, 32_767
+        found.append(Sample(f"{rate} Hz", AudioReader(rate=rate, samples=samples), values, extreme))
+    return found
+
+
+def _vectors() -> list[Sample]:
+    found = []
+    for width in (1, 7, 600):
+        rng = np.random.default_rng(0)
+        values = rng.normal(5, 3, (ROWS, width)).astype(np.float32)
+        if width > 1:
+            values[:, -1] = 2.5  # a constant
+        extreme = np.zeros((4, width), np.float32)
+        extreme[1], extreme[2], extreme[3] = LARGEST, -LARGEST, 1e-38
+        found.append(Sample(f"{width} numbers", VectorReader(width=width), values, extreme))
+    return found
+
+
+def _field(name: str, kind: Any, start: int, categories: int = 0) -> Field:
+    names = tuple(f"{index:03}" for index in range(categories))
+    return Field(name=name, kind=kind, start=start, width=4 if kind == "date" else 1, categories=names)
+
+
+def _tables() -> list[Sample]:
+    number, code = _field("size", "numeric", 0), _field("colour", "categorical", 1, 3)
+    mixed = (number, code, _field("day", "date", 2), _field("fixed", "numeric", 6))
+    codes = tuple(_field(f"code{i}", "categorical", i, 40) for i in range(17))  # over 512 numbers: reduced
+    return [
+        _table_sample("mixed columns", mixed),
+        _table_sample("numbers", (number,)),
+        _table_sample("categories", codes),
+    ]
+
+
+def _table_sample(name: str, fields: tuple[Field, ...]) -> Sample:
+    rng = np.random.default_rng(0)
+    reader = TabularReader(fields=fields)
+    values = rng.normal(10, 4, (ROWS, *reader.shape)).astype(np.float32)
+    extreme = np.stack([np.full(reader.shape, number, np.float32) for number in (0, LARGEST, -LARGEST, np.nan)])
+    for field in fields:
+        if field.kind == "categorical":
+            values[:, field.start] = rng.integers(0, len(field.categories) + 1, ROWS)
+            extreme[1:3, field.start] = (len(field.categories), 1)
+        if field.name == "fixed":
+            values[:, field.start] = 1e6
+    values[rng.random(values.shape) < 0.1] = np.nan
+    return Sample(name, reader, values, extreme)
+
+
+_SAMPLES: Final[dict[str, Callable[[], list[Sample]]]] = {
+    "audio": _sounds,
+    "image": _images,
+    "tabular": _tables,
+    "vector": _vectors,
+}
+
+
+def _cells(kind: str, good: list[Any], bad: list[Any]) -> Cells:
+    """One column of cells; both tables have its type."""
+    together = pa.array([*good, *bad])
+    tables = (together[: len(good)], together[len(good) :])
+    made = [Table(pa.table({"cell": pa.chunked_array([part])})) for part in tables]
+    return Cells(kind, (Column(name="cell", role="input", kind=kind),), made[0], made[1])
+
+
+def _image_cells() -> Cells:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    files: list[bytes | None] = []
+    for side in (12, 12, 16, 12):
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (side, side), dtype=np.uint8)).save(stream, "PNG")
+        files.append(stream.getvalue())
+    return _cells("image", [*files, None], [b"no image", (files[0] or b"")[:40]])
+
+
+def _sound_cells() -> Cells:
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    files: list[bytes | None] = []
+    for samples in (1_500, 1_500, 1_200, 2_000):
+        stream = io.BytesIO()
+        soundfile.write(stream, 0.1 * rng.normal(size=samples), 4_000, format="WAV", subtype="PCM_16")
+        files.append(stream.getvalue())
+    return _cells("audio", [*files, None], [b"no sound", (files[0] or b"")[:20]])
+
+
+def _vector_cells() -> Cells:
+    good = [[1.0, 2.0], [3.0, -4.0], [0.5, 1e30], [0.0, 0.0], None]
+    return _cells("vector", good, [[1.0], [1.0, float("nan")], [float("inf"), 0.0]])
+
+
+def _table_cells() -> Cells:
+    columns = (
+        Column(name="size", role="input", kind="numeric"),
+        Column(name="colour", role="input", kind="categorical"),
+        Column(name="day", role="input", kind="date"),
+    )
+    good = {
+        "size": ["1.5", "-2", None, "4", None],
+        "colour": ["red", "blue", "red", None, None],
+        "day": ["2020-02-29", None, "1999-12-31T23:30:00", "2001-01-01", None],
+    }
+    bad = {"size": ["wide", "1"], "colour": ["red", "green"], "day": ["2020-01-01", "the day after"]}
+    return Cells("tabular", columns, Table(pa.table(good)), Table(pa.table(bad)))
+
+
+_CELLS: Final[dict[str, Callable[[], Cells]]] = {
+    "audio": _sound_cells,
+    "image": _image_cells,
+    "tabular": _table_cells,
+    "vector": _vector_cells,
+}

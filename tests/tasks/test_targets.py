@@ -1,0 +1,142 @@
+"""Fitting tasks on training labels, and encoding target columns."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from plait.data.schema import Column
+from plait.data.table import Table
+from plait.exceptions import InputError
+from plait.tasks import TASK_KIND_REGISTRY, Task
+from plait.tasks.targets import MAX_CLASSES, check_classes, encode_targets, fit_tasks, label_texts
+
+
+def table_of(**columns) -> Table:
+    return Table(pa.table({name: pa.chunked_array([pa.array(cells)]) for name, cells in columns.items()}))
+
+
+def target(name: str, kind: str) -> tuple[Column, ...]:
+    return (Column(name=name, role="target", kind=kind),)
+
+
+def fitted(cells, kind: str, train=None) -> Task:
+    rows = np.arange(len(cells)) if train is None else np.array(train)
+    return fit_tasks(table_of(y=cells), target("y", kind), rows)[0]
+
+
+def test_classes_and_their_frequencies() -> None:
+    task = fitted(["b", "a", None, "b", " b ", ""], "binary")
+    assert task.classes == ("a", "b")
+    assert np.exp(task.prior) == pytest.approx([0.25, 0.75])
+    assert task.outputs == 2
+    assert task.labels == ["a", "b"]
+
+
+def test_numbers_as_classes_are_sorted_as_numbers() -> None:
+    task = fitted([10, 9, 10, 2, 9, 2], "multiclass")
+    assert task.labels == [2, 9, 10]
+    halves = fitted([0.5, 10.0, 2.0], "multiclass")
+    assert halves.labels == [0.5, 2.0, 10.0]
+    assert all(isinstance(label, float) for label in halves.labels)
+    assert fitted([True, False, None], "binary").labels == [False, True]
+
+
+def test_only_training_rows_are_looked_at() -> None:
+    task = fitted(["a", "b", "a", "zebra"], "multiclass", train=[0, 1, 2])
+    assert task.classes == ("a", "b")
+    codes, labelled = encode_targets(task, table_of(y=["b", "zebra", None, "a"]))
+    assert codes.tolist() == [1, -1, 0, 0]
+    assert labelled.tolist() == [True, True, False, True]
+    assert codes.dtype == np.float32
+    number = fitted([1.0, 3.0, 500.0], "regression", train=[0, 1])
+    assert (number.mean, number.scale) == (2.0, 1.0)
+
+
+def test_a_label_is_the_same_whatever_its_type() -> None:
+    assert label_texts(table_of(y=[3.0, 2.5, float("nan"), None]).column("y")) == ["3", "2.5", None, None]
+    task = fitted([3, 4, 3], "binary")
+    for cells in ([3, 4], [3.0, 4.0], ["3", " 4"]):
+        assert encode_targets(task, table_of(y=cells))[0].tolist() == [0, 1]
+
+
+def test_numbers_are_standardised_by_the_population_deviation() -> None:
+    cells = [1.0, None, 2.0, 6.0, float("nan")]
+    task = fitted(cells, "regression")
+    values = np.array([1.0, 2.0, 6.0])
+    assert task.mean == pytest.approx(values.mean())
+    assert task.scale == pytest.approx(values.std())
+    assert task.prior == (0.0,)
+    targets, labelled = encode_targets(task, table_of(y=cells))
+    assert labelled.tolist() == [True, False, True, True, False]
+    np.testing.assert_allclose(targets[labelled], (values - values.mean()) / values.std(), rtol=1e-6)
+    assert (targets[~labelled] == 0).all()
+    kind = TASK_KIND_REGISTRY["regression"]
+    np.testing.assert_allclose(kind.answers(task, targets[labelled][:, None].astype(float)), values, rtol=1e-6)
+
+
+def test_small_and_large_numbers_survive_standardising() -> None:
+    for scale in (1e-12, 1e12):
+        values = np.array([1.0, 2.0, 4.0]) * scale
+        task = fitted(list(values), "regression")
+        targets, _ = encode_targets(task, table_of(y=list(values)))
+        assert targets.std() == pytest.approx(1, rel=1e-5)
+
+
+def test_tasks_survive_json() -> None:
+    task = fitted(["b", "a", "b"], "binary")
+    assert Task.model_validate_json(task.model_dump_json()) == task
+    with pytest.raises(ValueError, match="frozen"):
+        task.name = "other"
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "message"),
+    [
+        ([None, None], "binary", r"Target 'y' has no label in any training row; at least two classes are needed\."),
+        (["a", "a", None], "binary", r"Target 'y' has one class only, 'a': there is nothing to tell apart\."),
+        (["a", "b", "c"], "binary", r"Target 'y' has 3 classes, not two: use --kind y=multiclass\."),
+        ([None, None], "regression", r"Target 'y' has no label in any training row; numbers are needed\."),
+        ([2.0, 2.0, None], "regression", r"Target 'y' is 2 in every training row: there is nothing to learn\."),
+        ([1.0, float("inf")], "regression", r"Target 'y' holds infinite numbers; give finite ones"),
+        (["1", "tall"], "regression", r"Target 'y' is to be a number, but .*tall"),
+        (["a", "b"], "image", r"Target 'y' holds .*--kind y=KIND says which: binary, multiclass, regression\."),
+        (
+            [str(index) for index in range(MAX_CLASSES + 1)],
+            "multiclass",
+            r"Target 'y' has 10,001 classes; at most 10,000 are learned\.",
+        ),
+    ],
+)
+def test_targets_that_cannot_be_learned(cells, kind, message) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted(pa.array(cells, pa.string()) if cells == [None, None] and kind == "binary" else cells, kind)
+
+
+def test_all_mistakes_are_told_together() -> None:
+    table = table_of(y=["a", "a"], z=[1.0, 1.0])
+    with pytest.raises(InputError) as caught:
+        fit_tasks(table, (*target("y", "binary"), *target("z", "regression")), np.arange(2))
+    assert len(caught.value.problems) == 2
+
+
+def test_a_class_with_one_row() -> None:
+    with pytest.raises(InputError, match="Target 'y': class 'b' has one row only; two are needed"):
+        check_classes(table_of(y=["a", "a", "b", None]), target("y", "binary"))
+    check_classes(table_of(y=["a", "a", "b", "b"]), target("y", "binary"))
+    check_classes(table_of(y=[1.0, 2.0, 2.0]), target("y", "regression"))
+
+
+def test_a_numeric_target_that_is_not_numeric_here() -> None:
+    task = fitted([1.0, 2.0], "regression")
+    with pytest.raises(InputError, match="Target 'y' is to be a number"):
+        encode_targets(task, table_of(y=["1", "two"]))
+    assert encode_targets(task, table_of(y=["1", None]))[1].tolist() == [True, False]
+
+
+def test_dates_as_classes_are_text() -> None:
+    days = [datetime.date(2020, 1, day) for day in (2, 1, 2)]
+    assert fitted(days, "binary").labels == ["2020-01-01", "2020-01-02"]
