@@ -2,10 +2,10 @@
 
 Three ways to get the hidden states of the same rows with the same encoder, on decoded rows that lie in a mapped file:
 
-  cached pass     plait.encoders.cache.hidden_states into an empty cache: batches of 256 rows, states written to a
-                  mapped file
-  naked batches   the network over the same batches of 256 rows held in memory, states thrown away: what the cached
-                  pass cannot go below
+  cached pass     plait.encoders.cache.hidden_states into an empty cache: rows read from one mapped file and states
+                  written to another, a batch at a time
+  naked batches   the network over the same batches held in memory, states thrown away: what the cached pass cannot go
+                  below
   row by row      the same loop with one row per call
   warm            the cached pass again: what every later search, resumed fit or refit pays
 
@@ -20,6 +20,7 @@ Example:
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import subprocess
@@ -32,10 +33,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
 
-BATCH = 256
+import harness
+
 BLOCK = 1_000
 ENCODERS = ("image 28x28 grey (lenet)", "image 64x64 colour (residual)", "audio 1 s at 8 kHz (logmel)")
 
@@ -43,13 +44,25 @@ ENCODERS = ("image 28x28 grey (lenet)", "image 64x64 colour (residual)", "audio 
 def options() -> ArgumentParser:
     made = harness.parser(__doc__)
     made.add_argument("--rows", type=int, default=4_000, help="rows for the speed figures (default 4000)")
+    made.add_argument("--batch-size", type=int, help="rows per forward pass (default: that of the cached pass)")
     made.add_argument("--repeats", type=int, default=3, help="timings of which the fastest counts (default 3)")
     made.add_argument(
         "--memory-rows", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="rows for the memory figures"
     )
-    made.add_argument("--encoders", nargs="*", default=list(ENCODERS), metavar="WORD", help="only encoders whose name holds one of these words")  # fmt: skip
-    made.add_argument("--measure-memory", nargs=2, metavar=("ENCODER", "ROWS"), help="one memory figure, in this process")
+    made.add_argument(
+        "--encoders", nargs="*", default=[""], metavar="WORD", help="only those with such a word in the name"
+    )
+    made.add_argument(
+        "--measure-memory", nargs=2, metavar=("ENCODER", "ROWS"), help="one memory figure, in this process"
+    )
     return made
+
+
+def default_batch_size() -> int:
+    """Rows per forward pass of the cached pass, as its signature says."""
+    from plait.encoders.cache import hidden_states
+
+    return int(inspect.signature(hidden_states).parameters["batch_size"].default)
 
 
 def reader_of(name: str) -> Any:
@@ -108,7 +121,7 @@ def encoded(name: str, reader: Any, rows: int, seed: int) -> list[bytes]:
     return files
 
 
-def speeds(name: str, rows: int, repeats: int, seed: int) -> dict[str, Any]:
+def speeds(name: str, rows: int, batch: int, repeats: int, seed: int) -> dict[str, Any]:
     """Rows per second of the three ways and of the warm cache, decoding apart."""
     import pyarrow as pa
     import torch
@@ -137,14 +150,16 @@ def speeds(name: str, rows: int, repeats: int, seed: int) -> dict[str, Any]:
 
         def cached(place: str) -> float:
             started = time.perf_counter()
-            hidden_states(network, network.widths, mapped, index, name, ArrayCache(Path(folder) / place), batch_size=BATCH)
+            hidden_states(
+                network, network.widths, mapped, index, name, ArrayCache(Path(folder) / place), batch_size=batch
+            )
             return time.perf_counter() - started
 
         few = min(rows, 500)
-        loop(BATCH, min(rows, BATCH))()  # warm up
+        loop(batch, min(rows, batch))()  # warm up
         timed: dict[str, list[float]] = {"naked": [], "cached": [], "warm": [], "single": []}
         for repeat in range(repeats):  # in turns, so that a busy moment of the machine hits all of them
-            timed["naked"].append(harness.seconds(loop(BATCH, rows)))
+            timed["naked"].append(harness.seconds(loop(batch, rows)))
             timed["cached"].append(cached(str(repeat)))
             timed["warm"].append(cached(str(repeat)))
             timed["single"].append(harness.seconds(loop(1, few)) * rows / few)
@@ -154,8 +169,8 @@ def speeds(name: str, rows: int, repeats: int, seed: int) -> dict[str, Any]:
         table = Table(pa.table({"cell": pa.array(files, pa.large_binary())}))
         decoding = harness.seconds(lambda: reader.read(table), repeats) / few
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            network(torch.from_numpy(held[: min(rows, BATCH)]))
-        flop = counter.get_total_flops() / min(rows, BATCH)
+            network(torch.from_numpy(held[: min(rows, batch)]))
+        flop = counter.get_total_flops() / min(rows, batch)
     return {
         "encoder": name,
         "rows": rows,
@@ -218,7 +233,7 @@ def resident() -> dict[str, float]:
     return {kind: float(pairs.get(kind, "0 kB").split()[0]) / 1024 for kind in ("RssAnon", "RssFile")}
 
 
-def memory_here(name: str, rows: int, seed: int) -> dict[str, Any]:
+def memory_here(name: str, rows: int, batch: int, seed: int) -> dict[str, Any]:
     """Memory of the cached pass over so many rows, in this process."""
     import torch
 
@@ -232,12 +247,14 @@ def memory_here(name: str, rows: int, seed: int) -> dict[str, Any]:
         write_rows(path, reader, rows, seed)
         mapped = np.load(path, mmap_mode="r")
         with torch.inference_mode():  # what every pass needs: libraries loaded, one batch of work space
-            network(torch.from_numpy(np.array(mapped[:BATCH])))
+            network(torch.from_numpy(np.array(mapped[:batch])))
         before = resident()["RssAnon"]
         watch = MemoryWatch()
         watch.start()
         started = time.perf_counter()
-        hidden_states(network, network.widths, mapped, np.arange(rows), name, ArrayCache(Path(folder) / "cache"), batch_size=BATCH)
+        hidden_states(
+            network, network.widths, mapped, np.arange(rows), name, ArrayCache(Path(folder) / "cache"), batch_size=batch
+        )
         spent = time.perf_counter() - started
         watch.stop()
     return {
@@ -256,7 +273,7 @@ def memory_apart(name: str, rows: int, arguments: Namespace) -> dict[str, Any]:
     """The same in a fresh process."""
     command = [
         sys.executable, __file__, "--measure-memory", name, str(rows), "--seed", str(arguments.seed),
-        "--threads", str(arguments.threads), "--json",
+        "--threads", str(arguments.threads), "--batch-size", str(arguments.batch_size), "--json",
     ]  # fmt: skip
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -264,16 +281,27 @@ def memory_apart(name: str, rows: int, arguments: Namespace) -> dict[str, Any]:
 
 
 def readable(figures: dict[str, Any]) -> list[str]:
-    lines = [f"floor: a 1024 x 1024 matrix product runs at {figures['peak_gflop_per_s']:.0f} GFLOP/s", ""]
-    lines.append("rows/s                          cached    naked  row by row  decoding | cached/naked  warm s | MFLOP/row  GFLOP/s  of peak")  # fmt: skip
+    lines = [
+        f"batches of {figures['batch_size']} rows; "
+        f"floor: a 1024 x 1024 matrix product runs at {figures['peak_gflop_per_s']:.0f} GFLOP/s",
+        "",
+    ]
+    lines.append(
+        "rows/s                          cached    naked  row by row  decoding | cached/naked  warm s "
+        "| MFLOP/row  GFLOP/s  of peak"
+    )
     for one in figures["speed"]:
         rate = one["rows_per_s"]
         lines.append(
-            f"{one['encoder']:<30} {rate['cached_pass']:>7,.0f} {rate['naked_batches']:>8,.0f} {rate['row_by_row']:>11,.0f} "
-            f"{rate['decoding']:>9,.0f} | {one['cached_over_naked']:>12.2f} {one['warm_s']:>7.4f} | "
-            f"{one['flop_per_row'] / 1e6:>9.2f} {one['gflop_per_s']:>8.1f} {one['of_peak']:>8.0%}"
+            f"{one['encoder']:<30} {rate['cached_pass']:>7,.0f} {rate['naked_batches']:>8,.0f} "
+            f"{rate['row_by_row']:>11,.0f} {rate['decoding']:>9,.0f} | {one['cached_over_naked']:>12.2f} "
+            f"{one['warm_s']:>7.4f} | {one['flop_per_row'] / 1e6:>9.2f} {one['gflop_per_s']:>8.1f} "
+            f"{one['of_peak']:>8.0%}"
         )
-    lines += ["", "memory of the cached pass, MB          rows    input   states | anonymous before    peak  | mapped peak"]
+    lines += [
+        "",
+        "memory of the cached pass, MB          rows    input   states | anonymous before    peak  | mapped peak",
+    ]
     lines += [
         f"{one['encoder']:<32} {one['rows']:>10,} {one['input_mb']:>8.0f} {one['states_mb']:>8.0f} | "
         f"{one['anonymous_before_mb']:>16.0f} {one['anonymous_peak_mb']:>7.0f} | {one['mapped_peak_mb']:>11.0f}"
@@ -286,15 +314,22 @@ def main(argv: list[str] | None = None) -> None:
     """Run the benchmark."""
     arguments = options().parse_args(argv)
     harness.set_threads(arguments.threads)
+    arguments.batch_size = arguments.batch_size or default_batch_size()
     if arguments.measure_memory:
         name, rows = arguments.measure_memory
-        print(json.dumps(memory_here(name, int(rows), arguments.seed)))
+        print(json.dumps(memory_here(name, int(rows), arguments.batch_size, arguments.seed)))
         return
     wanted = [name for name in ENCODERS if any(word in name for word in arguments.encoders)]
-    figures: dict[str, Any] = {"machine": harness.machine(), "peak_gflop_per_s": peak_gflops(), "speed": [], "memory": []}
+    figures: dict[str, Any] = {
+        "machine": harness.machine(),
+        "batch_size": arguments.batch_size,
+        "peak_gflop_per_s": peak_gflops(),
+        "speed": [],
+        "memory": [],
+    }
     for name in wanted:
         harness.say(f"speed: {name}")
-        one = speeds(name, arguments.rows, arguments.repeats, arguments.seed)
+        one = speeds(name, arguments.rows, arguments.batch_size, arguments.repeats, arguments.seed)
         figures["speed"].append(one | {"of_peak": one["gflop_per_s"] / figures["peak_gflop_per_s"]})
         for rows in arguments.memory_rows:
             harness.say(f"memory: {name}, {rows:,} rows")

@@ -1,9 +1,10 @@
 """How long a loaded predictor takes to answer for 1 row and for 256, media decoding included, on one core.
 
-Fits a small image + table run (houses: the frontal photo, 64 x 64, and four attributes; `--made` makes a table like it),
-loads it, and times `predict` on pandas frames whose photos are bytes or paths. What a fit returns may read one modality
-only, so the late mean of both and the early fusion are timed as well: the same run's networks with another row of its
-leaderboard as the decision. Where the time goes is measured in a second round with clocks inside (they cost a little).
+Fits a small image + table run (houses: the frontal photo, 64 x 64, and four attributes; `--made` makes a table like
+it), loads it, and times `predict` on pandas frames whose photos are bytes or paths. What a fit returns may read one
+modality only, so the late mean, the early fusion and the concatenation of last layers are timed as well: the same run's
+networks with another row of its leaderboard as the decision. Where the time goes is measured in a second round with
+clocks inside (they cost a little).
 
   table    reading the frame into the typed form, checking its columns
   resolve  media paths made absolute
@@ -18,6 +19,7 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -26,15 +28,18 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
 import pandas as pd
+
+import harness
 import tables
 
 AIMS_MS = {1: 5.0, 256: 60.0}
+BOTH = ("late mean", "early", "concat of last layers")
 REFERENCE_MS = {1: (41, 59), 256: (1_600, 2_400)}
 """AutoGluon MultiModal, image + table, small backbone, one core; measured elsewhere."""
 
@@ -46,8 +51,24 @@ def options() -> ArgumentParser:
     made.add_argument("--side", type=int, default=64, help="side of made photos in pixels (default 64)")
     made.add_argument("--run", help="a folder to keep the run in, or to take it from if it is there")
     made.add_argument("--rows", type=int, nargs="*", default=[1, 256], help="rows per call (default 1 256)")
-    made.add_argument("--calls", type=int, default=200, help="timed calls with one row; fewer with more rows (default 200)")
+    made.add_argument(
+        "--calls", type=int, default=200, help="timed calls with one row; fewer with more rows (default 200)"
+    )
     return made
+
+
+def table_of(arguments: Any) -> tables.Split:
+    """One photo and the attributes of every house; or a made table."""
+    if arguments.made:
+        return tables.made_houses(arguments.fit_rows, arguments.side, seed=arguments.seed)
+    split = tables.houses(seed=arguments.seed)
+    others = list(tables.PHOTOS[1:])
+    return replace(
+        split,
+        train=split.train.drop(columns=others).iloc[: arguments.fit_rows],
+        validation=split.validation.drop(columns=others),
+        test=split.test.drop(columns=others),
+    )
 
 
 def fitted(arguments: Any, split: tables.Split, folder: Path) -> Path:
@@ -58,7 +79,13 @@ def fitted(arguments: Any, split: tables.Split, folder: Path) -> Path:
     if not (run / "plait.json").exists():
         harness.say("fitting")
         plait.fit(
-            split.train, split.target, validation=split.validation, test=split.test, out=run, trials=1, seed=arguments.seed
+            split.train,
+            split.target,
+            validation=split.validation,
+            test=split.test,
+            out=run,
+            trials=1,
+            seed=arguments.seed,
         )
     return run
 
@@ -73,7 +100,9 @@ def variant(run: Path, name: str, folder: Path) -> Path:
     number = next(i for i, trial in enumerate(trials) if trial["candidate"]["name"] == name)
     prefix = f"{number}/weights/"
     trained = load_tensors(run / "stages" / "evaluate.safetensors")
-    tensors = {f"decision/{key.removeprefix(prefix)}": value for key, value in trained.items() if key.startswith(prefix)}
+    tensors = {
+        f"decision/{key.removeprefix(prefix)}": value for key, value in trained.items() if key.startswith(prefix)
+    }
     used = sorted(entry["name"] for entry in manifest["modalities"])
     order = [entry["name"] for entry in manifest["modalities"]]
     for place, modality in enumerate(used):
@@ -100,7 +129,7 @@ def as_paths(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
             paths = [folder / f"{name}-{row}" for row in range(len(frame))]
             for path, cell in zip(paths, frame[name], strict=True):
                 path.write_bytes(cell)
-            found[name] = [str(path) for path in paths]
+            found[name] = [path.name for path in paths]
     return found
 
 
@@ -200,7 +229,11 @@ def networks(run: Path) -> dict[str, Any]:
         reading = predictor.readers[name].empty(32)
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             network(torch.from_numpy(reading.values))
-        told[name] = {"encoder": type(network.encoder).__name__, "shape": list(predictor.readers[name].shape), "flop_per_row": counter.get_total_flops() / 32}  # fmt: skip
+        told[name] = {
+            "encoder": type(network.encoder).__name__,
+            "shape": list(predictor.readers[name].shape),
+            "flop_per_row": counter.get_total_flops() / 32,
+        }
     return told
 
 
@@ -220,13 +253,21 @@ def decode_floor(frame: pd.DataFrame) -> float:
 
 def readable(figures: dict[str, Any]) -> list[str]:
     parts = list(figures["latency"][0]["parts_ms"])
-    head = f"{'predictor':<28} {'cells':<6} {'rows':>5} {'p50 ms':>8} {'p95 ms':>8} {'aim':>6} | " + "".join(f"{part:>9}" for part in parts)  # fmt: skip
-    lines = [f"chosen by the fit: {figures['chosen']}", f"Pillow alone: {figures['pillow_ms_per_photo']:.3f} ms a photo", head]
-    lines[:0] = [f"{name}: {told['encoder']} {told['shape']}, {told['flop_per_row'] / 1e6:.2f} MFLOP a row" for name, told in figures["networks"].items()]  # fmt: skip
+    head = f"{'predictor':<22} {'cells':<6} {'rows':>5} {'p50 ms':>8} {'p95 ms':>8} {'aim':>6} | "
+    lines = [
+        f"{name}: {told['encoder']} {told['shape']}, {told['flop_per_row'] / 1e6:.2f} MFLOP a row"
+        for name, told in figures["networks"].items()
+    ]
+    lines += [
+        f"chosen by the fit: {figures['chosen']}",
+        f"Pillow alone: {figures['pillow_ms_per_photo']:.3f} ms a photo",
+        head + "".join(f"{part:>9}" for part in parts),
+    ]
     for one in figures["latency"]:
         aim = "" if one["aim_ms"] is None else f"{one['aim_ms']:.0f}"
         lines.append(
-            f"{one['predictor']:<28} {one['cells']:<6} {one['rows']:>5} {one['p50_ms']:>8.2f} {one['p95_ms']:>8.2f} {aim:>6} | "
+            f"{one['predictor']:<22} {one['cells']:<6} {one['rows']:>5} "
+            f"{one['p50_ms']:>8.2f} {one['p95_ms']:>8.2f} {aim:>6} | "
             + "".join(f"{one['parts_ms'][part]:>9.2f}" for part in parts)
         )
     return lines
@@ -234,23 +275,21 @@ def readable(figures: dict[str, Any]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the benchmark."""
+    import plait
+
     arguments = options().parse_args(argv)
     harness.set_threads(arguments.threads)
-    split = tables.made_houses(arguments.fit_rows, arguments.side, seed=arguments.seed) if arguments.made else tables.houses(seed=arguments.seed)  # fmt: skip
-    if not arguments.made:
-        keep = ["img_frontal", *tables.ATTRIBUTES, split.target]
-        train = split.train[keep].iloc[: arguments.fit_rows]
-        split = tables.Split(split.name, train, split.validation[keep], split.test[keep], split.target, None, split.plain, split.plain_name)  # fmt: skip
+    split = table_of(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = fitted(arguments, split, folder)
-        both = {name: variant(run, name, folder / "variants") for name in ("late mean", "early", "concat of last layers")}
+        both = {name: variant(run, name, folder / "variants") for name in BOTH}
         asked = pd.concat([split.validation, split.test], ignore_index=True).drop(columns=split.target)
         frames = {"bytes": asked, "paths": as_paths(asked, folder / "photos")}
         figures: dict[str, Any] = {
             "machine": harness.machine(),
             "table": split.name,
-            "chosen": next(row["name"] for row in json.loads((run / "plait.json").read_text())["leaderboard"] if row["chosen"]),
+            "chosen": next(row["name"] for row in plait.load(run).leaderboard_rows() if row["chosen"]),
             "networks": networks(both["early"]),
             "pillow_ms_per_photo": decode_floor(asked),
             "latency": [],
@@ -260,17 +299,10 @@ def main(argv: list[str] | None = None) -> None:
                 for cells, frame in frames.items():
                     for rows in arguments.rows:
                         harness.say(f"{name}, {cells}, {rows} rows")
-                        one = timed_in(folder / "photos", lambda r=rows, p=place, f=frame: measure(p, f, r, arguments.calls))
+                        with contextlib.chdir(folder / "photos"):  # relative paths start there, and must stay inside
+                            one = measure(place, frame, rows, arguments.calls)
                         figures["latency"].append({"predictor": name, "cells": cells} | one)
     harness.finish(figures, arguments.json, readable(figures))
-
-
-def timed_in(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run something in a folder: paths in a frame are looked up relative to the working folder, and must be inside it."""
-    import contextlib
-
-    with contextlib.chdir(folder):
-        return work()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
+
+import harness
 import tables
 
 TABLES: dict[str, Callable[[int], tables.Split]] = {
@@ -84,39 +85,44 @@ def run_table(name: str, arguments: Any, folder: Path) -> dict[str, Any]:
 
 def simple_models(split: tables.Split, seed: int) -> list[dict[str, Any]]:
     """What simple models reach on the same rows, with their score in plait's unit: 1 - loss / loss of the constant."""
+    truth = [part[split.target].to_numpy() for part in split.parts]
+    classes = np.issubdtype(truth[0].dtype, np.integer)
+    told = []
+    for reads, inputs in split.plain.items():
+        for name, settings in _candidates(classes, inputs[0].shape[1], seed).items():
+            found = []
+            for setting, model in settings.items():
+                model.fit(inputs[0], truth[0])
+                found.append((score(model, inputs[1], truth[1], truth[0], classes)["score"], setting, model))
+            best = max(found, key=lambda one: one[0])
+            test = score(best[2], inputs[2], truth[2], truth[0], classes)
+            told.append(
+                {"name": name, "reads": reads, "setting": best[1], "validation": best[0], "test": test.pop("score")}
+                | {"metrics": test}
+            )
+    return told
+
+
+def _candidates(classes: bool, features: int, seed: int) -> dict[str, dict[float, Any]]:
+    """Simple models by name and by the setting that is chosen on validation rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    truth = [part[split.target].to_numpy() for part in split.parts]
-    classes = np.issubdtype(truth[0].dtype, np.integer)
-    if classes:
-        lines = [
-            ("logistic regression", lambda c: make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=2_000)), [1e-3, 1e-2, 1e-1, 1.0]),
-            ("gradient boosting", lambda rate: HistGradientBoostingClassifier(learning_rate=rate, max_iter=60, random_state=seed), [0.1]),
-        ]  # fmt: skip
-    else:
-        lines = [
-            ("ridge regression", lambda alpha: make_pipeline(StandardScaler(), Ridge(alpha)), [0.1, 1, 10, 100]),
-            ("gradient boosting", lambda rate: HistGradientBoostingRegressor(learning_rate=rate, random_state=seed), [0.03, 0.1]),
-        ]  # fmt: skip
-    told = []
-    for name, build, settings in lines:
-        if split.plain[0].shape[1] > 400 and name == "gradient boosting":
-            continue  # takes minutes on that many columns
-        found = []
-        for setting in settings:
-            model = build(setting).fit(split.plain[0], truth[0])
-            found.append((score(model, split.plain[1], truth[1], truth[0], classes)["score"], setting, model))
-        best = max(found, key=lambda one: one[0])
-        test = score(best[2], split.plain[2], truth[2], truth[0], classes)
-        told.append({"name": name, "reads": split.plain_name, "setting": best[1], "validation": best[0], "test": test.pop("score"), "metrics": test})  # fmt: skip
-    return told
+    linear: dict[float, Any] = {}
+    for strength in (0.1, 1.0, 10.0, 100.0):
+        model = LogisticRegression(C=0.1 / strength, max_iter=2_000) if classes else Ridge(strength)
+        linear[strength] = make_pipeline(StandardScaler(), model)
+    boosting: Any = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    trees = {rate: boosting(learning_rate=rate, max_iter=100, random_state=seed) for rate in (0.03, 0.1)}
+    name = "logistic regression" if classes else "ridge regression"
+    # Boosting takes minutes on many columns and classes.
+    return {name: linear} if features > 100 else {name: linear, "gradient boosting": trees}
 
 
 def score(model: Any, inputs: np.ndarray, truth: np.ndarray, train: np.ndarray, classes: bool) -> dict[str, float]:
-    """1 - loss / loss of the constant predictor fitted on training labels, and accuracy and log loss, or R2 and RMSE."""
+    """1 - loss / loss of the constant fitted on training labels; and accuracy and log loss, or R2 and RMSE."""
     if not classes:
         error = float(((model.predict(inputs) - truth) ** 2).mean())
         constant = float(((train.mean() - truth) ** 2).mean())
@@ -145,8 +151,8 @@ def readable(figures: dict[str, Any]) -> list[str]:
             f"  {'leaderboard':<52} {'kind':<13} {'valid.':>7} {'test':>7} {'s':>6}",
         ]
         lines += [
-            f"  {row['name'][:52]:<52} {row['kind']:<13} {row['validation']:>7.4f} {row['test']:>7.4f} {row['seconds']:>6.2f}"
-            + ("  <- returned" if row["chosen"] else "")
+            f"  {row['name'][:52]:<52} {row['kind']:<13} {row['validation']:>7.4f} {row['test']:>7.4f} "
+            f"{row['seconds']:>6.2f}" + ("  <- returned" if row["chosen"] else "")
             for row in one["leaderboard"]
         ]
         lines += [

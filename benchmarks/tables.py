@@ -1,4 +1,4 @@
-"""The tables that the benchmarks fit: three real ones out of the folder in PLAIT_DATA, and small made ones like them."""
+"""The tables that the benchmarks fit: three real ones from the folder in PLAIT_DATA, and small made ones like them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import harness
 import numpy as np
 import pandas as pd
+
+import harness
 
 RATE = 8_000
 NOISES = ("doing_the_dishes", "dude_miaowing", "exercise_bike", "running_tap", "pink_noise", "white_noise")
@@ -29,8 +30,7 @@ class Split:
         test: Rows to judge by.
         target: The column to learn.
         group: The column whose values no split tears apart.
-        plain: By part, inputs of a simple model as one matrix [rows, features]; what they are is in `plain_name`.
-        plain_name: What the simple model reads.
+        plain: What simple models read, by what it is: a matrix [rows, features] for each part.
     """
 
     name: str
@@ -39,8 +39,7 @@ class Split:
     test: pd.DataFrame
     target: str
     group: str | None
-    plain: tuple[np.ndarray, np.ndarray, np.ndarray]
-    plain_name: str
+    plain: dict[str, tuple[np.ndarray, ...]]
 
     @property
     def parts(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -75,9 +74,7 @@ def wav(samples: np.ndarray, rate: int = RATE) -> bytes:
     return out.getvalue()
 
 
-def digits(
-    counts: Sequence[int] = (4_000, 600, 1_000), seed: int = 0, components: int = 5, snr: float = -4.0
-) -> Split:
+def digits(counts: Sequence[int] = (4_000, 600, 1_000), seed: int = 0, components: int = 5, snr: float = -4.0) -> Split:
     """Handwritten digits (MNIST) paired by label with spoken digits (FSDD), both made hard on purpose.
 
     The image keeps its first principal components, fitted on training images; the sound is mixed with noise at a fixed
@@ -96,7 +93,7 @@ def digits(
     noises = np.load(harness.require(folder / "noise_clips" / "background_noise_8k.npz"))
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(images["y_train"]))
-    own = (order[: counts[0]], order[counts[0] : counts[0] + counts[1]], rng.permutation(len(images["y_test"]))[: counts[2]])
+    own = [*np.split(order, np.cumsum(counts[:2]))[:2], rng.permutation(len(images["y_test"]))[: counts[2]]]
     pixels = [images["x_train"][own[0]], images["x_train"][own[1]], images["x_test"][own[2]]]
     labels = [images["y_train"][own[0]], images["y_train"][own[1]], images["y_test"][own[2]]]
     degrade = _principal(pixels[0].reshape(counts[0], -1), components)
@@ -104,13 +101,13 @@ def digits(
     of_part = [sounds["index"] >= 10, (sounds["index"] >= 5) & (sounds["index"] < 10), sounds["index"] < 5]
     frames, plain = [], []
     for part in range(3):
-        frame, features = _digit_rows(blurred[part], labels[part], sounds, of_part[part], _stretches(noises, part), snr, rng)
+        noise = _stretches(noises, part)
+        frame, features = _digit_rows(blurred[part], labels[part], sounds, of_part[part], noise, snr, rng)
         frames.append(frame)
         plain.append(features)
     return Split(
-        "digits", frames[0], frames[1], frames[2], "digit", "recording", (plain[0], plain[1], plain[2]),
-        "pixels, and log power in 8 x 16 patches of the spectrogram",
-    )  # fmt: skip
+        "digits", frames[0], frames[1], frames[2], "digit", "recording", {"pixels and log power": tuple(plain)}
+    )
 
 
 def _principal(train: np.ndarray, components: int) -> Any:
@@ -160,14 +157,15 @@ def mix(wave: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 
 def spectral_patches(wave: np.ndarray, bands: int = 16, steps: int = 8) -> np.ndarray:
-    """Log power of a sound [samples] in `steps` spans of time by `bands` bands of frequency: what a linear model reads."""
+    """Log power of a sound [samples] in spans of time by bands of frequency: what a linear model reads."""
     window = 256
     padded = np.pad(wave / 32_768, (0, max(0, window * 8 - len(wave))))
     starts = np.arange(0, len(padded) - window + 1, window // 2)
     frames = padded[starts[:, None] + np.arange(window)] * np.hanning(window)
     power = np.abs(np.fft.rfft(frames))[:, 1:] ** 2  # [frames, 128]
     spans = np.array_split(power, steps)
-    return np.log(np.array([[band.mean() for band in np.array_split(span.mean(0), bands)] for span in spans]) + 1e-8).ravel()
+    patches = [[band.mean() for band in np.array_split(span.mean(0), bands)] for span in spans]
+    return np.log(np.array(patches) + 1e-8).ravel()
 
 
 def mfeat(views: Sequence[str] = ("fou", "mor"), seed: int = 0, rows: int | None = None) -> Split:
@@ -181,28 +179,27 @@ def mfeat(views: Sequence[str] = ("fou", "mor"), seed: int = 0, rows: int | None
     found = np.load(harness.require(harness.data_folder() / "mfeat" / "mfeat.npz"))
     frame = pd.DataFrame({view: list(found[view]) for view in views} | {"digit": found["y"].astype(np.int64)})
     plain = np.concatenate([found[view] for view in views], axis=1).astype(np.float64)
-    return _split(f"mfeat {'+'.join(views)}", frame, "digit", plain, "all numbers of all views", seed, rows)
+    return _split(f"mfeat {'+'.join(views)}", frame, "digit", {"all numbers": plain}, seed, rows)
 
 
 def houses(log_price: bool = True, seed: int = 0) -> Split:
     """Houses: four photos, four attributes, a price; 70 / 15 / 15 at random.
 
-    The simple model reads the attributes, the logarithm of the area, and the first digits of the zip code one-hot.
+    Simple models read the four numbers as they are; or with care: the logarithm of the area, the zip code one-hot.
     """
     frame = pd.read_parquet(harness.require(harness.data_folder() / "houses" / "houses.parquet"))
     frame["price"] = np.log(frame["price"]) if log_price else frame["price"].astype(np.float64)
     frame = frame[[*PHOTOS, *ATTRIBUTES, "price"]]
     zips = frame["zipcode"].to_numpy()
     hot = (zips[:, None] == np.unique(zips)[None, :]).astype(np.float64)
-    numbers = np.column_stack([frame["bedrooms"], frame["bathrooms"], frame["area"], np.log(frame["area"])])
-    return _split(
-        f"houses, {'log price' if log_price else 'price'}", frame, "price", np.concatenate([numbers, hot], axis=1),
-        "attributes, log area, zip code one-hot", seed, None,
-    )  # fmt: skip
+    numbers = frame[list(ATTRIBUTES)].to_numpy(np.float64)
+    care = np.concatenate([numbers[:, :3], np.log(numbers[:, 2:3]), hot], axis=1)
+    plain = {"numbers as they are": numbers, "log area, zip code one-hot": care}
+    return _split(f"houses, {'log price' if log_price else 'price'}", frame, "price", plain, seed)
 
 
 def _split(
-    name: str, frame: pd.DataFrame, target: str, plain: np.ndarray, plain_name: str, seed: int, rows: int | None
+    name: str, frame: pd.DataFrame, target: str, plain: dict[str, np.ndarray], seed: int, rows: int | None = None
 ) -> Split:
     """70 / 15 / 15 of a table, classes in proportion where the target is whole numbers."""
     rng = np.random.default_rng([seed, 7])
@@ -217,7 +214,8 @@ def _split(
     cuts = (round(0.7 * len(order)), round(0.85 * len(order)))
     parts = np.split(order, cuts)
     frames = [frame.iloc[part].reset_index(drop=True) for part in parts]
-    return Split(name, frames[0], frames[1], frames[2], target, None, (plain[parts[0]], plain[parts[1]], plain[parts[2]]), plain_name)  # fmt: skip
+    read = {what: tuple(matrix[part] for part in parts) for what, matrix in plain.items()}
+    return Split(name, frames[0], frames[1], frames[2], target, None, read)
 
 
 def made_digits(rows: int = 60, seed: int = 0) -> Split:
@@ -231,7 +229,7 @@ def made_digits(rows: int = 60, seed: int = 0) -> Split:
         tone = 4_000 * np.sin(2 * np.pi * (400 + 500 * label) * np.arange(1_600) / RATE) + rng.normal(0, 1_500, 1_600)
         cells.append({"image": png(picture), "sound": wav(tone), "digit": label})
         plain.append(np.concatenate([picture.ravel() / 255, spectral_patches(tone)]))
-    return _split("made digits", pd.DataFrame(cells), "digit", np.stack(plain), "pixels and log power", seed, None)
+    return _split("made digits", pd.DataFrame(cells), "digit", {"pixels and log power": np.stack(plain)}, seed)
 
 
 def made_views(rows: int = 60, seed: int = 0) -> Split:
@@ -242,7 +240,7 @@ def made_views(rows: int = 60, seed: int = 0) -> Split:
     one[:, 0] += 2 * labels
     two[:, 0] -= 2 * labels
     frame = pd.DataFrame({"one": list(one.astype(np.float32)), "two": list(two.astype(np.float32)), "digit": labels})
-    return _split("made views", frame, "digit", np.concatenate([one, two], axis=1), "all numbers", seed, None)
+    return _split("made views", frame, "digit", {"all numbers": np.concatenate([one, two], axis=1)}, seed)
 
 
 def made_houses(rows: int = 60, side: int = 64, photos: Sequence[str] = ("photo",), seed: int = 0) -> Split:
@@ -254,4 +252,4 @@ def made_houses(rows: int = 60, side: int = 64, photos: Sequence[str] = ("photo"
     for name in photos:
         frame[name] = [jpeg(np.clip(rng.normal(v, 40, (side, side, 3)), 0, 255).astype(np.uint8)) for v in light]
     frame["price"] = light / 40 + area / 1_000 + rooms / 3 + rng.normal(0, 0.1, rows)
-    return _split("made houses", frame, "price", np.column_stack([rooms, area]), "rooms and area", seed, None)
+    return _split("made houses", frame, "price", {"rooms and area": np.column_stack([rooms, area])}, seed)

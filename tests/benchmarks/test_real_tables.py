@@ -1,4 +1,4 @@
-"""`benchmarks/real_tables.py` runs on made tables, and the tables that it makes out of real data are split as it says."""
+"""`benchmarks/real_tables.py` runs on made tables, and its tables of real data are split as it says."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_digits_share_no_recording_and_no_image(tables):
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert not set(parts[one]["recording"]) & set(parts[other]["recording"])
         assert not set(parts[one]["sound"]) & set(parts[other]["sound"])
-    for part, plain in zip(parts, split.plain, strict=True):
+    for part, plain in zip(parts, split.plain["pixels and log power"], strict=True):
         assert plain.shape == (len(part), 28 * 28 + 8 * 16)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from plait.fusion import LATE_RULES
@@ -18,7 +20,7 @@ def test_every_rule_is_tried() -> None:
 
 
 class Registered:
-    exempt = {
+    exempt: ClassVar[dict[str, dict[str, str]]] = {
         "test_masking_is_dropping": {
             "stacking": "an absent modality decides as the prior does, for a linear model needs every input",
         },

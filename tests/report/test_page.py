@@ -27,7 +27,7 @@ from contents import (
 from plait.exceptions import InputError
 from plait.report.figures import DASH, MINUS
 from plait.report.page import render, write_report
-from plait.report.words import METRICS
+from plait.report.words import METRICS, metric_head
 
 LOADING = {"src", "srcset", "href", "data", "action", "poster", "background", "xlink:href", "formaction", "ping"}
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -243,7 +243,7 @@ def test_several_targets_have_their_figures_in_the_headline_and_all_metrics_belo
     page = page_of(made)
     assert "Accuracy of ward" in page.words
     assert "R² of price" in page.words
-    assert all(words in [text for _, text in page.text] for words in METRICS.values())
+    assert all(words in [text for _, text in page.text] for words in map(metric_head, METRICS))
     assert f"{METRICS['spearman']} 0.8000 {DASH}" in page.words
 
 
@@ -344,7 +344,7 @@ def test_how_it_was_made() -> None:
 
 def test_a_metric_as_score_is_explained_and_not_shown_twice() -> None:
     page = page_of(content(metric="accuracy"))
-    assert "The score is Accuracy; higher is better." in page.words
+    assert "The score is accuracy; higher is better." in page.words
     assert "Balanced accuracy 80.0 %" in page.words
     page = page_of(CASES["time limit"]())
     assert "The score is RMSE with its sign turned, so that higher is better." in page.words

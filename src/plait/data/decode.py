@@ -109,7 +109,7 @@ def read_chunks(reader: Reader, cells: Table, workers: int = 1) -> Iterator[Read
     import joblib
 
     jobs = (joblib.delayed(_read_piece)(reader, _packed(_piece(cells, start))) for start in starts)
-    yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="3*n_jobs")(jobs)
+    yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="3*n_jobs", max_nbytes=None)(jobs)
 
 
 def _piece(cells: Table, start: int) -> Table:

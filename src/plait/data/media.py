@@ -23,6 +23,7 @@ MAX_IMAGE_PIXELS: Final = 50_000_000
 MAX_AUDIO_SECONDS: Final = 600.0
 MAX_AUDIO_SAMPLES: Final = 60_000_000
 MAX_SAMPLE_RATE: Final = 768_000
+MAX_AMPLITUDE: Final = 1e6
 _STREAMED: Final = 0x7FFF0000
 """From here on, a WAV header's size says: written as it came, length unknown."""
 
@@ -299,13 +300,14 @@ def decode_audio(data: bytes, rate: int, samples: int) -> NDArray[np.float32]:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             frames, own_rate = _checked_length(file)
             wanted = min(frames, -(-samples * own_rate // rate) + 64)
-            wave = file.read(wanted, dtype="float32", always_2d=True).mean(axis=1)
+            read = file.read(wanted, dtype="float32", always_2d=True)
     except (RuntimeError, OSError, ValueError) as error:
         raise BadCell(f"not a readable sound ({_short(error)})") from error
-    if len(wave) < wanted:
+    if len(read) < wanted:
         raise BadCell(f"the sound is truncated: its header promises {frames:,} samples")
-    if not np.isfinite(wave).all():
-        raise BadCell("the sound holds NaN or infinite samples")
+    if not (np.abs(read) <= MAX_AMPLITUDE).all():
+        raise BadCell("the sound holds NaN, infinite or absurdly loud samples")
+    wave = read.mean(axis=1)
     fitted = np.zeros(samples, dtype=np.float32)
     wave = _resample(wave, own_rate, rate)[:samples]
     fitted[: len(wave)] = wave

@@ -93,7 +93,7 @@ def _pieces(
         joblib.delayed(_encode)(network, [_read(values, batch) for batch in batches[start : start + GROUP]], device)
         for start in range(0, len(batches), GROUP)
     )
-    yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="2*n_jobs")(jobs)
+    yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)(jobs)
 
 
 def _read(values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:

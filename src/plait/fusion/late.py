@@ -244,11 +244,11 @@ class Stacking(LateRule):
             features, truth = features[truth >= 0], truth[truth >= 0].astype(np.int64)
         if len(truth) == 0 or (self.classification and len(np.unique(truth)) < 2):
             return
-        model = LogisticRegression(max_iter=500) if self.classification else Ridge(alpha=1.0)
+        model = LogisticRegression(max_iter=200, tol=1e-3) if self.classification else Ridge(alpha=1.0)
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", ConvergenceWarning
-            )  # nearly converged is near enough, and is scored as it is
+            )  # it is scored as it is
             model.fit(features, truth)
         slope, bias = _as_linear(model, self.task.outputs, self.classification)
         self.weights.copy_(torch.from_numpy(slope))

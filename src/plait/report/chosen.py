@@ -8,7 +8,7 @@ from typing import Any
 
 from plait.report.figures import count, number
 from plait.report.headline import chosen_row, has_test
-from plait.report.words import HOW, LOWER_IS_BETTER, metric_words
+from plait.report.words import HOW, LOWER_IS_BETTER, metric_head
 
 Content = Mapping[str, Any]
 
@@ -116,7 +116,7 @@ def _metrics(content: Content, task: Mapping[str, Any], parts: list[str]) -> Met
     names = list(dict.fromkeys(name for part in parts for name in told[part]["metrics"]))
     rows = (
         MetricRow(
-            metric_words(name),
+            metric_head(name),
             name in LOWER_IS_BETTER,
             tuple(number(told[part]["metrics"].get(name), 4) for part in parts),
         )

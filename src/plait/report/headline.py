@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from plait.report.figures import DASH, counted, interval, is_known, number, short, signed
-from plait.report.words import LOWER_IS_BETTER, listed, metric_words
+from plait.report.words import LOWER_IS_BETTER, listed, metric_head, metric_words
 
 MOST_FIGURES: Final = 4
 PERCENTAGES: Final = frozenset({"accuracy", "balanced_accuracy"})
@@ -97,7 +97,7 @@ def _figures(content: Content, part: str) -> list[tuple[str, str]]:
         name = next((key for key in metrics if key != content["metric"]), None)
         if name is not None:
             of = f" of {short(task['name'], 24)}" if len(content["tasks"]) > 1 else ""
-            found.append((f"{metric_words(name)}{of}", metric_text(name, metrics[name])))
+            found.append((f"{metric_head(name)}{of}", metric_text(name, metrics[name])))
     return found[:MOST_FIGURES]
 
 

@@ -29,12 +29,12 @@ HOW: Final[Mapping[str, str]] = {
 """How a kind of leaderboard row decides, one sentence each."""
 
 METRICS: Final[Mapping[str, str]] = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
     "auroc": "AUROC",
-    "average_precision": "Average precision",
-    "log_loss": "Log loss",
+    "average_precision": "average precision",
+    "log_loss": "log loss",
     "r2": "R²",
     "rmse": "RMSE",
     "mae": "MAE",
@@ -57,8 +57,14 @@ STAGES: Final[Mapping[str, str]] = {
 
 
 def metric_words(name: str) -> str:
-    """A metric's name as it is written."""
+    """A metric's name as it is written inside a sentence."""
     return METRICS.get(name, name.replace("_", " "))
+
+
+def metric_head(name: str) -> str:
+    """A metric's name as it is written where it stands alone."""
+    words = metric_words(name)
+    return words[:1].upper() + words[1:]
 
 
 def stage_words(name: str, modalities: Sequence[str]) -> str:
