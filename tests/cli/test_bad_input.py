@@ -208,7 +208,7 @@ GOOD_SOUND = wav(np.random.default_rng(0).normal(0, 0.1, 1200))
 
 CELLS: dict[str, tuple[str, object, tuple[str, ...]]] = {
     "truncated image": ("image", truncated(GOOD_IMAGE), ("row 6: image", "not a readable image")),
-    "no image": ("image", b"hello, I am no image", ("row 6: image", "not a readable image")),
+    "no image": ("image", b"hello, I am no image", ("row 6: image", "not an image of a known format", "PNG")),
     "bomb": ("image", bomb(), ("row 6: image", "absurdly large", "50,000,000")),
     "truncated sound": ("sound", truncated(GOOD_SOUND), ("row 6: sound", "truncated")),
     "no sound": ("sound", b"RIFFxxxxWAVEnothing", ("row 6: sound",)),

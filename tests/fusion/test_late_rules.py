@@ -230,7 +230,7 @@ def test_stacking_classes_is_scikit_learns_logistic_regression(task, seed) -> No
     model = LogisticRegression(max_iter=1000, tol=1e-6).fit(stacking_features(task, decisions, present), targets)
     expected = model.predict_proba(stacking_features(task, new, here))
     rule = fitted("stacking", task, decisions, present, targets)
-    np.testing.assert_allclose(answers(rule, new, here), expected, atol=0.01)
+    np.testing.assert_allclose(answers(rule, new, here), expected, atol=0.03)  # the rule stops at a tolerance of 1e-3
 
 
 @pytest.mark.parametrize("seed", range(4))

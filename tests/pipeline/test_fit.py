@@ -308,3 +308,13 @@ def test_pandas_and_csv_give_the_same_run(vector_table: Path, tmp_path: Path) ->
     one = plait.fit(pd.DataFrame(frame), "label", out=tmp_path / "a", trials=1)
     two = plait.fit(tmp_path / "table.csv", "label", out=tmp_path / "b", trials=1)
     assert without_seconds(one) == without_seconds(two)
+
+
+def test_no_label_in_test_or_validation_rows(tmp_path: Path) -> None:
+    columns = {name: made_rows(90)[name] for name in ("view", "size", "label")}
+    columns["label"] = columns["label"][:60] + [None] * 30
+    columns["part"] = ["train"] * 60 + ["validation"] * 15 + ["test"] * 15
+    predictor = plait.fit(columns, "label", split_column="part", out=tmp_path / "run", trials=1)
+    assert all(row["test"] is None and row["validation"] is None for row in predictor.leaderboard_rows())
+    assert "nothing could be compared" in predictor.manifest["choice"]["sentence"]
+    assert predictor.manifest["metrics"]["test"]["label"]["n"] == 0

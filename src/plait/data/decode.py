@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from plait.data.cache import ArrayCache
 from plait.data.digest import key_of
 from plait.data.readers._base import Reader, Reading
 from plait.data.table import Table
+from plait.data.workers import in_order
 
 CHUNK = 512
 WORKERS_FROM = 4_096
@@ -101,15 +103,11 @@ def _bad_again(reader: Reader, cells: Table, marks: NDArray[Any]) -> dict[int, s
 
 def read_chunks(reader: Reader, cells: Table, workers: int = 1) -> Iterator[Reading]:
     """Readings of all rows in order, a piece at a time."""
-    starts = range(0, len(cells), CHUNK)
+    pieces = (_piece(cells, start) for start in range(0, len(cells), CHUNK))
     if workers <= 1 or not reader.slow or len(cells) < WORKERS_FROM:
-        for start in starts:
-            yield reader.read(_piece(cells, start))
+        yield from map(reader.read, pieces)
         return
-    import joblib
-
-    jobs = (joblib.delayed(_read_piece)(reader, _packed(_piece(cells, start))) for start in starts)
-    yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="3*n_jobs", max_nbytes=None)(jobs)
+    yield from in_order(partial(_read_piece, reader), map(_packed, pieces), workers)
 
 
 def _piece(cells: Table, start: int) -> Table:

@@ -127,6 +127,8 @@ def _csv_header(path: Path, told: str, delimiter: str) -> list[str]:
         raise InputError(f"{told} is not UTF-8 text ({error}); save it again as UTF-8.") from error
     except csv.Error as error:
         raise InputError(f"{told} has no readable header ({error}); its first line must name the columns.") from error
+    if not names:
+        raise InputError(f"{told} has no rows and no header, only blank lines; its first line must name the columns.")
     if len(names) == 1:
         other = next((sign for sign in (";", "\t", "|", ",") if sign != delimiter and sign in names[0]), None)
         if other:

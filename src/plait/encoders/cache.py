@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from plait._version import __version__
 from plait.data.cache import ArrayCache
 from plait.data.digest import key_of
+from plait.data.workers import in_order
 from plait.encoders.threads import single_thread
 
 Advance = Callable[[int], None]
@@ -83,17 +85,10 @@ def _pieces(
     network: nn.Module, values: NDArray[Any], batches: list[NDArray[np.int64]], device: str, workers: int
 ) -> Iterator[NDArray[np.float32]]:
     """States of batch after batch, in order; on several workers, of some batches at a time."""
-    if workers <= 1 or device != "cpu":
-        for batch in batches:
-            yield _encode(network, [_read(values, batch)], device)
-        return
-    import joblib
-
-    jobs = (
-        joblib.delayed(_encode)(network, [_read(values, batch) for batch in batches[start : start + GROUP]], device)
-        for start in range(0, len(batches), GROUP)
-    )
-    yield from joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", pre_dispatch="2*n_jobs", max_nbytes=None)(jobs)
+    processes = workers if device == "cpu" else 1
+    group = GROUP if processes > 1 else 1
+    jobs = ([_read(values, batch) for batch in batches[i : i + group]] for i in range(0, len(batches), group))
+    yield from in_order(partial(_encode, network, device), jobs, processes)
 
 
 def _read(values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -104,7 +99,7 @@ def _read(values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     return found
 
 
-def _encode(network: nn.Module, batches: list[NDArray[Any]], device: str) -> NDArray[np.float32]:
+def _encode(network: nn.Module, device: str, batches: list[NDArray[Any]]) -> NDArray[np.float32]:
     """States of some batches, each in a forward pass of its own."""
     with single_thread(), torch.inference_mode():
         pieces = [torch.cat(network(torch.from_numpy(batch).to(device)).layers, dim=1) for batch in batches]

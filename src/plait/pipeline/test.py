@@ -9,7 +9,7 @@ import numpy as np
 from plait.data.batches import Rows
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.cache import encode_rows
-from plait.search.choosing import bootstrap_scores
+from plait.search.choosing import bootstrap_scores, intervals
 from plait.tasks.score import measure_all, score
 from plait.training.checkpoints import load_into
 from plait.training.model import CachedStates, Model
@@ -36,17 +36,13 @@ class TestStage(Stage):
             model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
             outputs.append({name: values.numpy() for name, values in model.predict(rows, 4096).items()})
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
-        low, high = np.nanquantile(drawn, [0.025, 0.975], axis=1)
+        low, high = intervals(drawn)
         return {
             "scores": [score(fit.tasks, one, labels, fit.options.metric) for one in outputs],
-            "low": [_finite(value) for value in low],
-            "high": [_finite(value) for value in high],
+            "low": low,
+            "high": high,
             "metrics": measure_all(fit.tasks, outputs[fit.chosen.chosen], labels),
         }
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -79,9 +79,8 @@ class TabularReader(Reader):
             for row, reason in bad.items():
                 reading.bad.setdefault(row, f"column {field.name!r}: {reason}")
         reading.present = ~np.isnan(reading.values).all(axis=1)
-        for row in reading.bad:
-            reading.present[row] = False
-            reading.values[row] = 0
+        reading.present[list(reading.bad)] = False
+        reading.values[~reading.present] = 0
         return reading
 
 
