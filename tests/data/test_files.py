@@ -51,6 +51,10 @@ BAD = {
     "header only": ("t.csv", b"a,b\n", "has no rows; a table with a header and at least one row is needed"),
     "blank lines only": ("t.csv", b"\n\n\n", "has no rows and no header, only blank lines"),
     "cut off": ("t.csv", b"a,b\n1,x\n2", "Expected 2 columns, got 1: 2. Every row needs 2 values"),
+    "quote left open": ("t.csv", b'a,b\n1,"x\n2,y\n', "ends within a quoted cell: is it cut off"),
+    "quote left open at the end": ("t.csv", b'a,b\n1,x\n2,"y', "ends within a quoted cell"),
+    "quote and no more": ("t.csv", b'a,b\n1,x\n2,"', "ends within a quoted cell"),
+    "doubled quote at the end": ("t.csv", b'a,b\n1,x\n2,"y""', "ends within a quoted cell"),
     "row too long": ("t.csv", b"a,b\n1,x\n2,y,z\n", "Every row needs 2 values, as its header has"),
     "binary": ("t.csv", b"a,b\n\x00\x01\x02\x00", "is binary, not text; plait expects UTF-8 text"),
     "parquet in disguise": ("t.csv", WHOLE_PARQUET, "is a Parquet file: rename it to .parquet"),
@@ -202,6 +206,12 @@ def test_csv_quotes_line_ends_and_marks(tmp_path: Path) -> None:
     assert cells(read_table(written(tmp_path, "m.csv", "a,b\r1,2\r3,4\r")), "b") == [2, 4]
     assert cells(read_table(written(tmp_path, "t.TSV", "a\tb\n1\tx, y\n")), "b") == ["x, y"]
     assert cells(read_table(written(tmp_path, "s.csv", "\n\na,b\n1,2\n")), "b") == [2]
+
+
+@pytest.mark.parametrize("last", ['""', '"x"', 'x"', 'x"y', '"NA"', "NA", "", '"x ""y"""', '"two\nlines"', '""""'])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_csv_that_ends_well(last: str, end: str, tmp_path: Path) -> None:
+    assert cells(read_table(written(tmp_path, "t.csv", f"a,b\n1,{last}{end}")), "a") == [1]
 
 
 CSV_CELL = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)

@@ -318,3 +318,25 @@ def test_no_label_in_test_or_validation_rows(tmp_path: Path) -> None:
     assert all(row["test"] is None and row["validation"] is None for row in predictor.leaderboard_rows())
     assert "nothing could be compared" in predictor.manifest["choice"]["sentence"]
     assert predictor.manifest["metrics"]["test"]["label"]["n"] == 0
+
+
+def test_a_checkpoint_of_another_table_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {name: made_rows()[name] for name in ("view", "label")}
+    other = {**columns, "view": [cell and cell[::-1] for cell in columns["view"]]}
+    whole = plait.fit(other, "label", out=tmp_path / "whole", trials=1)
+    original, epochs = RunFolder.log, []
+
+    def log(self: RunFolder, event: str, **facts: Any) -> None:
+        original(self, event, **facts)
+        epochs.extend([event] if event == "epoch" else [])
+        if len(epochs) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "log", log)
+    with pytest.raises(KeyboardInterrupt):
+        plait.fit(columns, "label", out=tmp_path / "run", trials=1)
+    monkeypatch.setattr(RunFolder, "log", original)
+    assert list((tmp_path / "run" / "stages").glob("*.checkpoint"))
+    resumed = plait.fit(other, "label", out=tmp_path / "run", trials=1, resume=True)
+    assert without_seconds(resumed) == without_seconds(whole)
+    assert not list((tmp_path / "run" / "stages").glob("*.checkpoint"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from plait.data.readers import VectorReader
+from plait.data.readers import READERS, VectorReader
 from plait.encoders import Encoder, HiddenStates
 from plait.fusion.late import LATE_RULES, Mean
 from plait.objectives import Objective, Supervised
@@ -29,11 +29,14 @@ from plait.testing import (
     ObjectiveRows,
     ObjectiveTerms,
     ObjectiveWeights,
+    ReaderArrays,
+    ReaderState,
     TaskKindAnswers,
     TaskKindCase,
     TaskKindLosses,
     TaskKindMetrics,
     encoder_cases,
+    reader_case,
     task_kind_case,
 )
 from plait.testing.inputs import Sample, cells_of, samples_of
@@ -484,6 +487,68 @@ def test_broken_task_kind(kind, law) -> None:
     law(sound)
     with pytest.raises(AssertionError):
         law(TaskKindCase(kind, sound.task))
+
+
+def reading_of(change):
+    """A vector reader whose readings are changed on their way out."""
+
+    class Changed(VectorReader):
+        def read(self, cells):
+            return change(super().read(cells), cells)
+
+    return Changed
+
+
+def centred(reading, cells):
+    reading.values = reading.values - reading.values.mean(0)
+    return reading
+
+
+def silent(reading, cells):
+    reading.bad.clear()
+    return reading
+
+
+def left_in(reading, cells):
+    reading.values[list(reading.bad)] = 1
+    return reading
+
+
+def shouted(reading, cells):
+    reading.present[:] = True
+    return reading
+
+
+def doubled(reading, cells):
+    reading.values = reading.values.astype(np.float64)
+    return reading
+
+
+class Forgetting(VectorReader):
+    def model_dump_json(self, **given):
+        return '{"kind": "vector", "width": 1}'
+
+
+ARRAYS, STATE = ReaderArrays(), ReaderState()
+
+
+@pytest.mark.parametrize(
+    ("reader", "law"),
+    [
+        (reading_of(doubled), ARRAYS.test_declared),
+        (reading_of(shouted), ARRAYS.test_declared),
+        (reading_of(centred), ARRAYS.test_alone),
+        (reading_of(silent), ARRAYS.test_bad_cells),
+        (reading_of(left_in), ARRAYS.test_bad_cells),
+        (Forgetting, STATE.test_round_trip),
+        (reading_of(shouted), STATE.test_nothing_to_fit_on),
+    ],
+)
+def test_broken_reader(reader, law, monkeypatch) -> None:
+    law(reader_case("vector"))
+    monkeypatch.setitem(READERS._entries, "vector", reader)
+    with pytest.raises(AssertionError):
+        law(reader_case("vector"))
 
 
 def test_sound_dummy_passes_on_every_law() -> None:

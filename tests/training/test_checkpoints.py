@@ -41,7 +41,7 @@ def test_damaged(tmp_path, damage) -> None:
     path.write_bytes(
         {"cut": whole[:-9], "grown": whole + b"x"}.get(damage, damage) if isinstance(damage, str) else damage
     )
-    with pytest.raises(InputError, match="is damaged .*; fit again, or restore the file"):
+    with pytest.raises(InputError, match=r"is damaged .*; fit again, or restore the file"):
         load_tensors(path)
 
 
@@ -73,6 +73,6 @@ def test_load_into() -> None:
         {"weight": torch.zeros(2, 1), "bias": torch.zeros(1)},
         {"weight": torch.zeros(1, 2), "bias": torch.zeros(1), "more": torch.zeros(1)},
     ):
-        with pytest.raises(InputError, match="The file does not hold the weights it should: .*Was it altered?"):
+        with pytest.raises(InputError, match=r"The file does not hold the weights it should: .*Was it altered\?"):
             load_into(module, wrong, "The file")
     assert module.weight.tolist() == [[1, 2]]

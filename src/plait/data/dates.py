@@ -41,8 +41,7 @@ def date_parts(column: pa.ChunkedArray) -> tuple[NDArray[np.float64], NDArray[np
     """
     filled = column.is_valid().to_numpy()
     if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-        stamps = column.cast(pa.timestamp("s", tz=getattr(column.type, "tz", None)), safe=False)
-        seconds = np.where(filled, pc.fill_null(stamps.cast(pa.int64()), 0).to_numpy(), np.nan)
+        seconds = np.where(filled, _whole_seconds(column), np.nan)
     else:
         encoded = pc.dictionary_encode(column.combine_chunks())
         found = [_seconds_of(cell) for cell in encoded.dictionary.to_pylist()]
@@ -53,6 +52,14 @@ def date_parts(column: pa.ChunkedArray) -> tuple[NDArray[np.float64], NDArray[np
         filled &= ~np.append(blank, True)[codes]
     far = ~(np.abs(seconds) < _FURTHEST * 86_400.0)
     return _parts(np.where(far, np.nan, seconds)), filled & far
+
+
+def _whole_seconds(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Seconds since 1970, rounded down; 0 where a cell is empty."""
+    if pa.types.is_date32(column.type):
+        return pc.fill_null(column.cast(pa.int32()), 0).to_numpy() * 86_400.0
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[getattr(column.type, "unit", "ms")]
+    return np.asarray(pc.fill_null(column.cast(pa.int64()), 0).to_numpy() // per_second, dtype=np.float64)
 
 
 def _seconds_of(cell: Any) -> float | None:

@@ -104,7 +104,23 @@ def _read_csv(path: Path, told: str) -> pa.Table:
         raise InputError(
             f"{told} has a header that cannot be told apart into columns; quote its names, or simplify them."
         )
+    if len(data) and _is_unclosed(path, data.column(len(names) - 1)[len(data) - 1].as_py()):
+        raise InputError(
+            f"{told} ends within a quoted cell: is it cut off, or does a quotation mark stand alone? Text with "
+            "quotation marks must be quoted, and they doubled."
+        )
     return pa.table({name: _typed(data.column(name)) for name in names})
+
+
+def _is_unclosed(path: Path, last: str | None) -> bool:
+    """Whether the quote that opens a file's last cell is never closed: Arrow then takes the rest of the file for it."""
+    words = NULL_WORDS if last is None else (last.replace('"', '""'),)
+    longest = max(len(word.encode()) for word in words)
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - longest - 4))
+        tail = file.read()
+    opened = any(tail.endswith(b'"' + word.encode()) for word in words)
+    return opened and not any(tail.rstrip(b"\r\n").endswith(b'"' + word.encode() + b'"') for word in words)
 
 
 def _csv_problem(error: Exception, told: str, columns: int) -> str:

@@ -10,6 +10,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -319,8 +320,11 @@ def _resample(wave: NDArray[np.float32], old: int, new: int) -> NDArray[np.float
         return wave
     from scipy.signal import resample_poly
 
-    common = int(np.gcd(old, new))
-    return np.asarray(resample_poly(wave, new // common, old // common), dtype=np.float32)
+    # Odd rates (44,101 Hz) would need a filter of millions of taps: a pitch wrong by less than 1/1,000 % is let pass.
+    high, low = max(old, new), min(old, new)
+    ratio = Fraction(high, low).limit_denominator(500)
+    up, down = (ratio.numerator, ratio.denominator) if new == high else (ratio.denominator, ratio.numerator)
+    return np.asarray(resample_poly(wave, up, down), dtype=np.float32)
 
 
 def _refuse_truncated(data: bytes) -> None:

@@ -84,7 +84,10 @@ class Clock:
 
 @dataclass
 class Fit:
-    """What the stages of one fit share: each reads what earlier ones left here and leaves its own."""
+    """What the stages of one fit share: each reads what earlier ones left here and leaves its own.
+
+    `key` is a digest of everything that the stage now at work depends on; `redone` says whether any stage had to work.
+    """
 
     options: FitOptions
     run: RunFolder
@@ -107,6 +110,7 @@ class Fit:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     redone: bool = False
+    key: str = ""
 
     def rows(self, part: int) -> NDArray[np.int64]:
         """Positions of the rows of one part."""
@@ -193,6 +197,7 @@ class Stage(ABC):
             fit.redone = True
             fit.run.log("stage", name=self.name, state="begun")
             before, started = len(fit.notes), time.monotonic()
+            fit.key = key
             result = self.work(fit) | {"notes": fit.notes[before:]}
             result = json.loads(json.dumps(result, allow_nan=False))
             seconds = time.monotonic() - started

@@ -84,7 +84,7 @@ class EncodeStage(Stage):
         fit.narrator.begin(f"Learning {self.modality}", 100)
         trainer = Trainer(
             model, [Supervised()], encoder_plan(len(train), fit.options.seed, self._seconds(fit)), hooks=[_Tell(fit)],
-            checkpoint=fit.run.stages / f"{self.name}.checkpoint", device=fit.options.torch_device(),
+            checkpoint=fit.run.stages / f"{self.name}.{fit.key[:16]}.checkpoint", device=fit.options.torch_device(),
         )  # fmt: skip
         history = trainer.fit(rows.at(train), rows.at(validation)) if len(train) > 1 else []
         fit.narrator.end()
@@ -98,7 +98,8 @@ class EncodeStage(Stage):
         load_into(network, load_tensors(path), str(path))
         fit.networks[self.modality] = network.eval().requires_grad_(False)
         fit.encoders[self.modality] = result["encoder"]
-        (fit.run.stages / f"{self.name}.checkpoint").unlink(missing_ok=True)
+        for checkpoint in fit.run.stages.glob(f"{self.name}.*.checkpoint"):
+            checkpoint.unlink()
 
     def _network(self, fit: Fit, name: str) -> UnimodalNetwork:
         with seeded_build(fit.options.seed, "encoder", self.modality):

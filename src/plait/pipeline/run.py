@@ -93,8 +93,6 @@ class RunFolder:
     def close(self) -> None:
         """Let other processes write."""
         self._lock.release()
-        with suppress(OSError):
-            (self.path / ".lock").unlink()
 
     def discard(self) -> None:
         """Remove a folder that this call made and that holds nothing worth keeping."""
