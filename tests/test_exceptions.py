@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.exceptions import BadCell, InputError, PlaitError, Problems, did_you_mean
@@ -40,11 +40,13 @@ def test_did_you_mean() -> None:
     assert did_you_mean("zzz", [f"c{i:02}" for i in range(30)]).endswith("c19, ...")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.lists(st.text(max_size=20), max_size=30))
 def test_did_you_mean_always_answers(given_word: str, known: list[str]) -> None:
     assert did_you_mean(given_word, known)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=5), min_size=1, unique=True))
 def test_a_known_word_is_its_own_guess(known: list[str]) -> None:
     assert did_you_mean(known[0], known).startswith(f"did you mean {known[0]}?")

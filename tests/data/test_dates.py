@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.data.dates import date_parts, is_date
@@ -21,6 +21,7 @@ def expected(stamp: datetime.datetime) -> list[float]:
     return [np.floor(seconds) / 86_400, stamp.month, stamp.weekday(), stamp.hour + stamp.minute / 60]
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC)), min_size=1))
 def test_parts_are_the_calendars(stamps: list[datetime.datetime | None]) -> None:
     for column in (
@@ -34,6 +35,7 @@ def test_parts_are_the_calendars(stamps: list[datetime.datetime | None]) -> None
             np.testing.assert_allclose(parts[row], [np.nan] * 4 if stamp is None else expected(stamp), rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.dates(), min_size=1))
 def test_days_as_dates_text_and_numbers(days: list[datetime.date]) -> None:
     spelled = [int(day.isoformat().replace("-", "")) for day in days]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.data.digest import column_digests, combine, key_of, modality_digests
@@ -46,6 +47,7 @@ def same(first: Any, second: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", VALUES)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_digests_are_equal_where_cells_are(kind: str, data: st.DataObject) -> None:
     values, arrow = VALUES[kind]
@@ -123,7 +125,11 @@ def test_the_same_in_another_process() -> None:
         "print([column_digests(column).tolist() for column in columns], key_of(['a', b'b']))"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
     )
     here = [column_digests(pa.chunked_array([pa.array(cells)])).tolist() for cells in MADE.values()]
     assert result.stdout.strip() == f"{here} {key_of(['a', b'b'])}"
@@ -146,4 +152,4 @@ def test_many_rows_are_digested_quickly() -> None:
     )
     start = time.process_time()
     modality_digests(table, Modality(name="tabular", kind="tabular", columns=("v", "n")))
-    assert time.process_time() - start < 1.0  # 0.06 s where this was written; through text it took 3 s
+    assert time.process_time() - start < 1.0  # 0.1 s where this was written; through text it took 4 s

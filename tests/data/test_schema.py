@@ -77,6 +77,7 @@ def test_round_trip_through_the_file(schema: Schema, tmp_path: Path) -> None:
     assert Schema.load(str(tmp_path / "schema.json")) == schema
 
 
+@settings(deadline=None)
 @given(schema=schemas())
 def test_every_input_is_in_one_modality(schema: Schema) -> None:
     told = [name for modality in schema.modalities for name in modality.columns]

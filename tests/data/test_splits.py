@@ -39,6 +39,7 @@ def dealt(classes: np.ndarray, parts: np.ndarray) -> np.ndarray:
     return np.array([np.bincount(parts[classes == name], minlength=3) for name in np.unique(classes)])
 
 
+@settings(deadline=None)
 @given(sizes=SIZES, shares=st.sampled_from(SHARES), seed=st.integers(0, 3), data=st.data())
 def test_every_class_and_the_whole_keep_their_shares(
     sizes: list[int], shares: Shares, seed: int, data: st.DataObject
@@ -91,6 +92,7 @@ def test_rows_of_single_classes_are_for_training() -> None:
     assert np.bincount(parts[50:]).tolist() in ([35, 8, 7], [35, 7, 8])
 
 
+@settings(deadline=None)
 @given(sizes=SIZES, seed=st.integers(0, 100))
 def test_same_seed_same_split(sizes: list[int], seed: int) -> None:
     classes = np.repeat(np.arange(len(sizes)), sizes)
@@ -117,6 +119,7 @@ def test_the_same_split_in_another_process() -> None:
     assert printed.strip() == str(split_rows(200, Shares(), 5, np.arange(200) % 3).tolist())
 
 
+@settings(deadline=None)
 @given(
     groups=st.lists(st.integers(0, 12), min_size=3, max_size=80), shares=st.sampled_from(SHARES), seed=st.integers(0, 5)
 )
@@ -203,7 +206,7 @@ def test_codes_in_order_of_appearance_and_empty_cells_alone(cells: list[Any]) ->
     assert (codes[[2, 4, 5]] < -1).all()
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.none() | st.integers(0, 3), min_size=1, max_size=20))
 def test_codes_are_equal_where_cells_are(cells: list[int | None]) -> None:
     codes = codes_of(column(cells), "c")

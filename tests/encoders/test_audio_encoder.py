@@ -93,7 +93,7 @@ def test_bands_are_standardised_over_rows_and_frames() -> None:
     encoder.fit_input(values)
     spectra = encoder.spectrogram(torch.from_numpy(values).float() / 32767).double().numpy()
     np.testing.assert_allclose(encoder.mean[:, 0].numpy(), spectra.mean(axis=(0, 2)), atol=1e-4)
-    np.testing.assert_allclose(encoder.deviation[:, 0].numpy(), spectra.std(axis=(0, 2)), rtol=1e-3)
+    np.testing.assert_allclose(encoder.deviation[:, 0].numpy(), spectra.std(axis=(0, 2)), rtol=5e-5)
 
 
 def test_only_sounds_are_read() -> None:

@@ -126,6 +126,15 @@ def test_components_are_fitted_on_what_is_encoded() -> None:
     torch.testing.assert_close(encoder.reduce.components, other.components)
 
 
+def test_components_are_those_of_centred_rows() -> None:
+    values = vectors(40, 600) + 100  # far from 0: uncentred, the first component would be the mean
+    reduce = Reduce(600)
+    reduce.fit(torch.from_numpy(values))
+    centred = values.astype(np.float64) - values.astype(np.float64).mean(0)
+    right = np.linalg.svd(centred, full_matrices=False)[2][:5]
+    np.testing.assert_allclose(np.abs(right @ reduce.components[:, :5].numpy()), np.eye(5), atol=1e-2)
+
+
 def test_narrow_inputs_are_not_reduced() -> None:
     reduce = Reduce(512)
     values = torch.randn(3, 512)
@@ -216,6 +225,8 @@ def test_columns_of_categories_do_not_share_vectors() -> None:
     assert codes.tolist() == [[1, 5]]
     assert encoder.embedding is not None
     assert encoder.embedding.num_embeddings == 8
+    encoder(torch.tensor([[1.0, 1.0]])).layers[-1].square().sum().backward()
+    assert encoder.embedding.weight.grad.any(dim=1).nonzero().flatten().tolist() == [1, 5]
 
 
 def test_categories_beyond_the_first_31_have_no_column_of_their_own() -> None:

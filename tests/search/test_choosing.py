@@ -88,6 +88,10 @@ def test_the_rule_on_random_trials(seed) -> None:
     scores = [trials[i].score for i in choice.order]
     assert scores == sorted(scores, reverse=True)
     assert choice.best == choice.order[0]
+    drawn = bootstrap_scores((SIZE,), [trial.outputs for trial in trials], labels, seed)
+    gaps = np.array([trials[choice.best].score - trial.score for trial in trials])
+    errors = (drawn[choice.best] - drawn).std(axis=1)
+    assert set(choice.tied) == set(np.flatnonzero(gaps <= errors))
     assert choice.chosen in choice.tied
     assert all(trials[i].candidate.cost >= trials[choice.chosen].candidate.cost for i in choice.tied)
     again = choose(trials, (SIZE,), labels, seed)

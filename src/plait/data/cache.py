@@ -7,7 +7,9 @@ import os
 import sys
 import tempfile
 import time
+import tokenize
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,12 @@ from numpy.typing import NDArray
 from plait.exceptions import InputError
 
 DEFAULT_LIMIT_GB = 20.0
+_DAMAGED = (
+    OSError, ValueError, EOFError, ArithmeticError, MemoryError, SyntaxError, tokenize.TokenError, TypeError,
+    LookupError, RecursionError,
+)  # fmt: skip
+"""What NumPy raises on a damaged file, whose header it reads as Python source."""
+
 _ABANDONED = 24 * 3600.0
 """Seconds after which an unfinished array is taken for the rest of a killed process."""
 
@@ -66,9 +74,11 @@ class ArrayCache:
         """The array, mapped read-only; None if it is not there or not readable. Nothing is ever unpickled."""
         path = self.path(key)
         try:
-            array = np.lib.format.open_memmap(path, mode="r")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                array = np.lib.format.open_memmap(path, mode="r")
             os.utime(path)
-        except (OSError, ValueError, EOFError, OverflowError, MemoryError):
+        except _DAMAGED:
             return None
         return np.asarray(array) if array.ndim == 0 else array
 

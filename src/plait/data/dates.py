@@ -57,7 +57,7 @@ def date_parts(column: pa.ChunkedArray) -> tuple[NDArray[np.float64], NDArray[np
 def _whole_seconds(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """Seconds since 1970, rounded down; 0 where a cell is empty."""
     if pa.types.is_date32(column.type):
-        return pc.fill_null(column.cast(pa.int32()), 0).to_numpy() * 86_400.0
+        return np.asarray(pc.fill_null(column.cast(pa.int32()), 0).to_numpy() * 86_400.0)
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[getattr(column.type, "unit", "ms")]
     return np.asarray(pc.fill_null(column.cast(pa.int64()), 0).to_numpy() // per_second, dtype=np.float64)
 

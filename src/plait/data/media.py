@@ -352,5 +352,6 @@ def _wav_promise(data: bytes) -> int:
 
 
 def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    # soundfile's own text names the object in memory that it was given; its `error_string` only what is wrong
+    text = " ".join(str(getattr(error, "error_string", error)).split())
     return text[:120] or type(error).__name__

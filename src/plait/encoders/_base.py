@@ -46,9 +46,11 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         kind: The modality kind it reads.
+        learning_rate: The highest learning rate that suits it (AdamW).
     """
 
     kind: ClassVar[str]
+    learning_rate: ClassVar[float] = 3e-3
 
     @classmethod
     @abstractmethod
@@ -129,7 +131,7 @@ class Mlp(nn.Module):
         dropout: Share of units dropped before every hidden layer but the first.
     """
 
-    def __init__(self, width: int, hidden: Sequence[int], dropout: float = 0.1) -> None:
+    def __init__(self, width: int, hidden: Sequence[int], dropout: float = 0.3) -> None:
         super().__init__()
         sizes = [width, *hidden]
         self.layers = nn.ModuleList(

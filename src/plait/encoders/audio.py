@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from plait.data.readers._base import Reader
 from plait.data.readers.audio import AudioReader
 from plait.encoders._base import ENCODERS, Encoder, HiddenStates
-from plait.encoders.convolutional import DENSE, MapStack, block
+from plait.encoders.convolutional import DENSE, SHIFT, MapStack, RandomShift, block
 
 MAX_FRAMES = 128
 
@@ -72,7 +72,9 @@ class LogMel(nn.Module):
 
 @ENCODERS.register("logmel")
 class AudioEncoder(Encoder):
-    """Log-mel spectrogram, four convolutional blocks, a dense layer: layers 1..4 the blocks, 5 the dense layer."""
+    """Log-mel spectrogram, four convolutional blocks, a dense layer: layers 1..4 the blocks, 5 the dense layer.
+
+    While training, the spectrogram is moved along time by up to a tenth of its length."""
 
     kind: ClassVar[str] = "audio"
     CHANNELS = (8, 16, 32, 64)
@@ -83,6 +85,7 @@ class AudioEncoder(Encoder):
         sizes = (1, *self.CHANNELS)
         blocks = [block(sizes[i], sizes[i + 1]) for i in range(len(self.CHANNELS))]
         self.stack = MapStack((1, self.spectrogram.bands, self.spectrogram.frames), blocks, self.CHANNELS, DENSE)
+        self.shift = RandomShift(0.0, SHIFT)
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(self.spectrogram.bands, 1))
@@ -108,7 +111,7 @@ class AudioEncoder(Encoder):
     def forward(self, values: Tensor) -> HiddenStates:
         """[B, samples], 16-bit, to the stack's layers."""
         spectra = (self.spectrogram(_wave(values)) - self.mean) / self.deviation
-        states: HiddenStates = self.stack(spectra[:, None])
+        states: HiddenStates = self.stack(self.shift(spectra[:, None]))
         return states
 
     @property

@@ -14,6 +14,7 @@ from plait.data.readers._base import Reader
 from plait.encoders._base import ENCODERS, NEAR_RAW, Encoder, HiddenStates, moments
 
 SMALL_SIDE = 40
+SHIFT = 0.1
 DENSE = 64
 
 
@@ -41,6 +42,34 @@ class ResidualBlock(nn.Module):
         """[B, inputs, h, w] to [B, outputs, h/2, w/2]."""
         inner = self.norms[1](self.second(F.relu(self.norms[0](self.first(maps)))))
         return F.relu(inner + self.shortcut(maps))
+
+
+class RandomShift(nn.Module):
+    """While training, moves every map of a batch by a random amount of its own; edges are repeated.
+
+    Args:
+        height: Largest share of the height to move by, up or down.
+        width: Largest share of the width to move by, left or right.
+    """
+
+    def __init__(self, height: float, width: float) -> None:
+        super().__init__()
+        self.shares = (height, width)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[B, channels, height, width] to the same shape; in evaluation mode, as it is."""
+        if not self.training:
+            return maps
+        rows = torch.arange(len(maps), device=maps.device)[:, None, None]
+        down, right = (self._places(maps, axis) for axis in (2, 3))
+        moved = maps.permute(0, 2, 3, 1)[rows, down[:, :, None], right[:, None, :]]  # [B, height, width, channels]
+        return moved.permute(0, 3, 1, 2)
+
+    def _places(self, maps: Tensor, axis: int) -> Tensor:
+        """Which place of an axis each place takes its value from, [B, size]."""
+        size, share = maps.shape[axis], self.shares[axis - 2]
+        offset = ((torch.rand(len(maps), device=maps.device) * 2 - 1) * share * size).round().long()
+        return (torch.arange(size, device=maps.device) + offset[:, None]).clamp(0, size - 1)
 
 
 class MapStack(nn.Module):
@@ -97,12 +126,13 @@ def _near_raw_size(shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 class ImageEncoder(Encoder):
-    """Base of the image encoders: scales pixels by training mean and deviation, then runs the stack."""
+    """Base of the image encoders: pixels scaled by training mean and deviation; in training, shifted; then the stack."""
 
     kind: ClassVar[str] = "image"
 
     def __init__(self, stack: MapStack) -> None:
         super().__init__()
+        self.shift = RandomShift(SHIFT, SHIFT)
         self.stack = stack
         self.mean: Tensor
         self.deviation: Tensor
@@ -119,7 +149,7 @@ class ImageEncoder(Encoder):
 
     def forward(self, values: Tensor) -> HiddenStates:
         """[B, channels, height, width], 0..255, to the stack's layers."""
-        states: HiddenStates = self.stack((values.float() - self.mean) / self.deviation)
+        states: HiddenStates = self.stack(self.shift((values.float() - self.mean) / self.deviation))
         return states
 
     @property

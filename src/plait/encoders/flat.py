@@ -25,6 +25,7 @@ class VectorEncoder(Encoder):
     """Standardised numbers through a perceptron; layer 0 the numbers (over 512: principal components)."""
 
     kind: ClassVar[str] = "vector"
+    learning_rate: ClassVar[float] = 1e-3
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -82,6 +83,7 @@ class TabularEncoder(Encoder):
     """
 
     kind: ClassVar[str] = "tabular"
+    learning_rate: ClassVar[float] = 1e-3
     BINS = 16
     EMBEDDING = 8
     ONE_HOT = 32

@@ -23,11 +23,12 @@ ENCODER_SHARE = 0.7
 INPUT_SAMPLE = 4_096
 
 
-def encoder_plan(rows: int, seed: int, seconds: float | None) -> Plan:
+def encoder_plan(rows: int, learning_rate: float, seed: int, seconds: float | None) -> Plan:
     """How to train an encoder: about 1,500 steps, at least 12 passes and at most 60."""
     batch_size = 32 if rows < 3_000 else 64
     epochs = int(np.clip(math.ceil(1_500 / max(1, rows / batch_size)), 12, 60))
-    return Plan(epochs=epochs, batch_size=batch_size, patience=max(5, epochs // 4), seed=seed, seconds=seconds)
+    patience = max(5, epochs // 4)
+    return Plan(epochs, batch_size, learning_rate, patience=patience, seed=seed, seconds=seconds)
 
 
 class _Tell(Hook):
@@ -83,7 +84,9 @@ class EncodeStage(Stage):
         )
         fit.narrator.begin(f"Learning {self.modality}", 100)
         trainer = Trainer(
-            model, [Supervised()], encoder_plan(len(train), fit.options.seed, self._seconds(fit)), hooks=[_Tell(fit)],
+            model, [Supervised()], encoder_plan(
+                len(train), network.encoder.learning_rate, fit.options.seed, self._seconds(fit)
+            ), hooks=[_Tell(fit)],
             checkpoint=fit.run.stages / f"{self.name}.{fit.key[:16]}.checkpoint", device=fit.options.torch_device(),
         )  # fmt: skip
         history = trainer.fit(rows.at(train), rows.at(validation)) if len(train) > 1 else []

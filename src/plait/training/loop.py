@@ -138,8 +138,7 @@ class Trainer:
             if self.progress >= 1 and self.plan.seconds is not None:
                 break
         known = [loss for loss in losses if loss is not None]
-        mean = float(np.mean(known)) if known else math.nan
-        return mean if math.isfinite(mean) else None
+        return float(np.mean(known)) if known and all(map(math.isfinite, known)) else None
 
     def step(self, batch: Batch) -> float | None:
         """One step of the optimiser; returns the loss, None where no objective had anything to say.

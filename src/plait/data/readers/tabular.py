@@ -21,6 +21,7 @@ from plait.data.schema import Column
 from plait.data.table import Table
 
 MAX_CATEGORIES = 1_000
+_TRUTH = {"true": 1.0, "false": 0.0}
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -163,6 +164,8 @@ def _numbers(column: pa.ChunkedArray) -> tuple[NDArray[np.float32], dict[int, st
 def _number(cell: Any, row: int, bad: dict[int, str]) -> float:
     if cell is None or (isinstance(cell, str) and cell.strip() in NULL_WORDS):
         return float("nan")
+    if isinstance(cell, str) and cell.strip().lower() in _TRUTH:  # as a whole column of them would be read
+        return _TRUTH[cell.strip().lower()]
     try:
         if "_" not in str(cell):  # Python reads 1_000 as a number; in a table it is none
             return float(cell)

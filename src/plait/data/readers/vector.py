@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from plait.data.plain import is_list, is_number
+from plait.data.kinds import can_hold
 from plait.data.readers._base import READERS, Reader, Reading
 from plait.data.schema import Column
 from plait.data.table import Table
@@ -26,9 +26,7 @@ class VectorReader(Reader):
     def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
         """Take the most frequent length of the training rows."""
         column = cells.column(columns[0].name)
-        if not _is_numbers(column.type):
-            return cls(width=1)
-        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        lengths = _lengths(column) if can_hold("vector", column.type) else np.zeros(0, np.int64)
         found, counts = np.unique(lengths[lengths > 0], return_counts=True)
         return cls(width=int(found[counts.argmax()]) if len(found) else 1)
 
@@ -46,11 +44,11 @@ class VectorReader(Reader):
         """Copy every vector; all rows at once where they have the right length."""
         reading = self.empty(len(cells))
         column = cells.data.column(0)
-        if not _is_numbers(column.type):
+        if not can_hold("vector", column.type):
             filled = np.flatnonzero(column.is_valid().to_numpy())
             reading.bad = {int(row): f"not a list of numbers but {column.type}" for row in filled}
             return reading
-        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        lengths = _lengths(column)
         reading.present = lengths > 0
         for row in np.flatnonzero((lengths > 0) & (lengths != self.width)):
             reading.bad[int(row)] = f"a vector of {lengths[row]:,} numbers; {self.width:,} were expected"
@@ -71,5 +69,8 @@ class VectorReader(Reader):
         reading.values[rows[fine]] = values[fine]
 
 
-def _is_numbers(kind: pa.DataType) -> bool:
-    return is_list(kind) and is_number(kind.value_type)
+def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Length of every list, 0 where there is none."""
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), np.int64)
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0).to_numpy(), dtype=np.int64)
