@@ -59,7 +59,9 @@ def test_the_import_order_holds() -> None:
 
 
 def test_every_room_has_a_test_folder() -> None:
-    rooms = {path.name for path in (ROOT / "src" / "plait").iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    rooms = {
+        path.name for path in (ROOT / "src" / "plait").iterdir() if path.is_dir() and (path / "__init__.py").exists()
+    }
     tests = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     assert len(rooms) > 8
     assert rooms <= tests

@@ -180,6 +180,6 @@ def test_metrics_are_turned_so_that_higher_is_better(task) -> None:
     for metric in kind.metrics:
         sign = -1 if metric in LOWER_IS_BETTER else 1
         assert score((task,), outputs, labels, metric) == pytest.approx(sign * told[metric], rel=1e-6)
-    assert set(TASK_KIND_REGISTRY["multiclass"].metrics) | set(
-        TASK_KIND_REGISTRY["regression"].metrics
-    ) > LOWER_IS_BETTER
+    assert (
+        set(TASK_KIND_REGISTRY["multiclass"].metrics) | set(TASK_KIND_REGISTRY["regression"].metrics) > LOWER_IS_BETTER
+    )

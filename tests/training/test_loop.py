@@ -400,6 +400,24 @@ def test_weights_that_turn_nan_are_not_the_best() -> None:
     assert all(bool(tensor.isfinite().all()) for tensor in blind.model.state_dict().values())
 
 
+def test_the_order_of_rows_comes_from_the_seed_and_the_epoch() -> None:
+    def orders(seed: int) -> list[tuple[int, ...]]:
+        seen: list[int] = []
+
+        class Note(Supervised):
+            def before_batch(self, batch):
+                seen.extend(batch.rows.tolist())
+                return batch
+
+        trained(Plan(epochs=2, batch_size=16, seed=seed), objectives=[Note()])
+        return [tuple(seen[:60]), tuple(seen[60:])]
+
+    found = [*orders(3), *orders(4)]
+    assert all(sorted(order) == list(range(60)) for order in found)
+    assert len(set(found)) == 4
+    assert orders(3) == found[:2]
+
+
 def test_order_of_calls() -> None:
     calls: list[str] = []
 

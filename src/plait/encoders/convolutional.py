@@ -126,7 +126,7 @@ def _near_raw_size(shape: tuple[int, int, int]) -> tuple[int, int]:
 
 
 class ImageEncoder(Encoder):
-    """Base of the image encoders: pixels scaled by training mean and deviation; in training, shifted; then the stack."""
+    """Base of the image encoders: pixels scaled by training mean and deviation, shifted in training; then the stack."""
 
     kind: ClassVar[str] = "image"
 

@@ -246,9 +246,7 @@ class Stacking(LateRule):
             return
         model = LogisticRegression(max_iter=200, tol=1e-3) if self.classification else Ridge(alpha=1.0)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", ConvergenceWarning
-            )  # it is scored as it is
+            warnings.simplefilter("ignore", ConvergenceWarning)  # it is scored as it is
             model.fit(features, truth)
         slope, bias = _as_linear(model, self.task.outputs, self.classification)
         self.weights.copy_(torch.from_numpy(slope))
