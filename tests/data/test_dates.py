@@ -17,8 +17,8 @@ UTC = datetime.UTC
 
 def expected(stamp: datetime.datetime) -> list[float]:
     """Days, month, weekday, hour by the standard library."""
-    seconds = (stamp - datetime.datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    return [np.floor(seconds) / 86_400, stamp.month, stamp.weekday(), stamp.hour + stamp.minute / 60]
+    seconds = (stamp - datetime.datetime(1970, 1, 1, tzinfo=UTC)) // datetime.timedelta(seconds=1)
+    return [seconds / 86_400, stamp.month, stamp.weekday(), stamp.hour + stamp.minute / 60]
 
 
 @settings(deadline=None)

@@ -112,6 +112,13 @@ def test_the_sample_reaches_the_end_of_the_column() -> None:
     assert infer_schema(read_table({"c": cells})).columns[0].kind == "image"
 
 
+def test_dates_as_text_go_by_every_cell_not_by_the_sample() -> None:
+    cells = [str(DAYS[row % ROWS]) for row in range(2000)]
+    assert infer_schema(read_table({"c": cells})).columns[0].kind == "date"
+    for row in (1, 2, 3):
+        assert infer_schema(read_table({"c": [*cells[:row], "soon", *cells[row:]]})).columns[0].kind == "categorical"
+
+
 MANY = list(range(MANY_CLASSES + 1))
 TARGETS: dict[str, tuple[Any, str | None, str]] = {
     "two words": (["yes", "no"], "binary", "2 classes"),

@@ -153,7 +153,17 @@ def test_no_samples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "part"), [("WAV", None), ("WAV", "GSM610"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", None)]
+    ("kind", "part"),
+    [
+        ("WAV", None),
+        ("WAV", "GSM610"),
+        ("OGG", "VORBIS"),
+        ("OGG", "OPUS"),
+        ("FLAC", None),
+        ("MP3", None),
+        ("AIFF", None),
+        ("AU", None),
+    ],
 )
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 def test_truncated_files_are_refused(kind: str, part: str | None, share: float) -> None:
@@ -161,6 +171,14 @@ def test_truncated_files_are_refused(kind: str, part: str | None, share: float) 
     decode_audio(data, 8000, 16_000)
     with pytest.raises(BadCell, match=r"truncated|not a readable sound"):
         decode_audio(data[: int(len(data) * share)], 8000, 16_000)
+
+
+def test_an_ogg_file_cut_between_two_pages_is_refused() -> None:
+    data = saved(RNG.normal(0, 0.1, 160_000), 8000, "OGG", "VORBIS")
+    pages = [place for place in range(len(data)) if data[place : place + 4] == b"OggS"]
+    assert len(pages) > 4
+    with pytest.raises(BadCell, match="the sound is truncated: its last page is missing"):
+        decode_audio(data[: pages[-1]], 8000, 100)
 
 
 def test_wav_files_of_unknown_length_and_sloppy_writers_are_read() -> None:

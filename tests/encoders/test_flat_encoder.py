@@ -135,6 +135,23 @@ def test_components_are_those_of_centred_rows() -> None:
     np.testing.assert_allclose(np.abs(right @ reduce.components[:, :5].numpy()), np.eye(5), atol=1e-2)
 
 
+def test_components_of_many_rows_are_fitted_on_evenly_spaced_ones() -> None:
+    values = torch.from_numpy(vectors(2000, 520))
+    whole, half = Reduce(520), Reduce(520)
+    whole.fit(values)
+    half.fit(values[::2].clone())
+    assert torch.equal(whole.components, half.components)
+    torch.testing.assert_close(whole.components.T @ whole.components, torch.eye(512), rtol=0, atol=1e-5)
+
+
+def test_rows_that_do_not_differ_have_no_components() -> None:
+    reduce = Reduce(600)
+    reduce.fit(torch.ones(30, 600))
+    assert not bool(reduce.components.any())
+    reduce.fit(torch.zeros(0, 600))
+    assert not bool(reduce.components.any())
+
+
 def test_narrow_inputs_are_not_reduced() -> None:
     reduce = Reduce(512)
     values = torch.randn(3, 512)

@@ -255,6 +255,16 @@ def test_stacking_where_a_class_is_missing_from_the_fitting_rows() -> None:
         assert (found.argmax(1) == targets[kept]).mean() > 0.7
 
 
+def test_stacking_leaves_out_classes_that_training_never_saw() -> None:
+    decisions, present, targets = made(KIND, rows=90)
+    unseen = np.where(np.arange(90) % 4 == 0, -1, targets)
+    keep = unseen >= 0
+    one = fitted("stacking", KIND, decisions, present, unseen)
+    two = fitted("stacking", KIND, decisions[:, keep], present[:, keep], targets[keep])
+    assert torch.equal(one.weights, two.weights)
+    assert torch.equal(one.bias, two.bias)
+
+
 def test_stacking_that_cannot_be_fitted_is_the_mean() -> None:
     decisions, present, _ = made(SIZE)
     everywhere = np.ones_like(present)

@@ -116,7 +116,7 @@ def test_among_equally_cheap_ones_the_better_is_chosen() -> None:
     labels = labels_of()
     first = guess(labels, 0.5)
     trials = [
-        made("worse", "late", labels, first + 0.01 * np.sign(guess(labels, 1, 7))),
+        made("another", "late", labels, first + 0.01 * np.sign(guess(labels, 1, 7))),
         made("better", "late", labels, first),
     ]
     better = max(trials, key=lambda trial: trial.score)

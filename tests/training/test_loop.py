@@ -203,6 +203,27 @@ def test_a_checkpoint_of_another_training_is_not_used(tmp_path) -> None:
     assert same_weights(other[0].model, other[1].model)
 
 
+def test_a_checkpoint_under_a_time_limit_is_used_whatever_is_left_of_it(tmp_path) -> None:
+    """The seconds left differ with every call; between going by the clock and by counts there is no going on."""
+    path, steps = tmp_path / "c", 24
+
+    def made(seconds: float | None) -> int:
+        with pytest.raises(Killed):
+            trained(replace(PLAN, seconds=1000.0), path, hooks=[KillAt(epoch=3)])
+        seen: list[int] = []
+
+        class Count(Hook):
+            def on_step(self, trainer, progress):
+                seen.append(trainer.steps)
+
+        trained(replace(PLAN, seconds=seconds), path, hooks=[Count()])
+        path.unlink()
+        return len(seen)
+
+    assert made(500.0) == steps // 2
+    assert made(None) == steps
+
+
 def test_a_damaged_checkpoint_says_so(tmp_path) -> None:
     path = tmp_path / "c"
     path.write_bytes(b"rubbish")

@@ -63,12 +63,13 @@ def _whole_seconds(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 
 def _seconds_of(cell: Any) -> float | None:
-    """Seconds since 1970 (UTC) of a date written as text; None if it is none."""
+    """Whole seconds since 1970 (UTC) of a date written as text, rounded down; None if it is none."""
     try:
         stamp = datetime.datetime.fromisoformat(str(cell).strip())
     except ValueError:
         return None
-    return ((stamp if stamp.tzinfo else stamp.replace(tzinfo=datetime.UTC)) - _EPOCH).total_seconds()
+    since = (stamp if stamp.tzinfo else stamp.replace(tzinfo=datetime.UTC)) - _EPOCH
+    return float(since // datetime.timedelta(seconds=1))  # exact; far from 1970 a float has no room for microseconds
 
 
 def _parts(seconds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ MAX_AUDIO_SAMPLES: Final = 60_000_000
 MAX_SAMPLE_RATE: Final = 768_000
 MAX_AMPLITUDE: Final = 1e6
 _STREAMED: Final = 0x7FFF0000
-"""From here on, a WAV header's size says: written as it came, length unknown."""
+"""From here on, the size in a header says: written as it came, length unknown."""
 
 IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 AUDIO_SUFFIXES: Final = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
@@ -184,7 +184,9 @@ def image_size(data: bytes) -> tuple[int, int, int]:
     """
     with _pillow_errors():
         image = _opened(data)
-        sideways = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+        # Pillow would decode a whole PNG in search of EXIF at its end, where hardly any has it
+        told = image.format != "PNG" or "exif" in image.info
+        sideways = told and image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
     height, width = (image.width, image.height) if sideways else (image.height, image.width)
     return height, width, 1 if image.mode.startswith(_GREY) else 3
 
@@ -328,11 +330,10 @@ def _resample(wave: NDArray[np.float32], old: int, new: int) -> NDArray[np.float
 
 
 def _refuse_truncated(data: bytes) -> None:
-    """WAV and Ogg files that end too early: libsndfile reads what is there and says nothing."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        promised = _wav_promise(data)
-        if promised > len(data):
-            raise BadCell(f"the sound is truncated: its header promises {promised:,} bytes, there are {len(data):,}")
+    """WAV, AIFF, AU and Ogg files that end too early: libsndfile reads what is there and says nothing."""
+    promised = _promise(data)
+    if promised > len(data):
+        raise BadCell(f"the sound is truncated: its header promises {promised:,} bytes, there are {len(data):,}")
     if data[:4] == b"OggS":
         page = data[data.rfind(b"OggS") :]
         head = 27 + page[26] if len(page) > 26 else len(page) + 1  # RFC 3533: a header, sizes of the segments, segments
@@ -340,12 +341,24 @@ def _refuse_truncated(data: bytes) -> None:
             raise BadCell("the sound is truncated: its last page is missing")
 
 
-def _wav_promise(data: bytes) -> int:
-    """How many bytes a WAV file needs for the samples that its header tells of; 0 where it does not say."""
+def _promise(data: bytes) -> int:
+    """How many bytes a file needs for the samples that its header tells of; 0 where it does not say."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return _chunk_end(data, b"data", "little")
+    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+        return _chunk_end(data, b"SSND", "big")
+    if data[:4] == b".snd":
+        start, size = (int.from_bytes(data[place : place + 4], "big") for place in (4, 8))
+        return start + size if size < _STREAMED else 0
+    return 0
+
+
+def _chunk_end(data: bytes, name: bytes, order: Literal["little", "big"]) -> int:
+    """Where a chunk of a RIFF or IFF file should end; 0 if there is none, or if its length was not known."""
     place = 12
     while place + 8 <= len(data):
-        size = int.from_bytes(data[place + 4 : place + 8], "little")
-        if data[place : place + 4] == b"data":
+        size = int.from_bytes(data[place + 4 : place + 8], order)
+        if data[place : place + 4] == name:
             return place + 8 + size if size < _STREAMED else 0
         place += 8 + size + size % 2
     return 0

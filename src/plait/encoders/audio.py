@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from plait.data.readers._base import Reader
 from plait.data.readers.audio import AudioReader
 from plait.encoders._base import ENCODERS, Encoder, HiddenStates
-from plait.encoders.convolutional import DENSE, SHIFT, MapStack, RandomShift, block
+from plait.encoders.convolutional import DENSE, MapStack, RandomShift, block
 
 MAX_FRAMES = 128
 
@@ -78,6 +78,7 @@ class AudioEncoder(Encoder):
 
     kind: ClassVar[str] = "audio"
     CHANNELS = (8, 16, 32, 64)
+    SHIFT = 0.1
 
     def __init__(self, rate: int, samples: int) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class AudioEncoder(Encoder):
         sizes = (1, *self.CHANNELS)
         blocks = [block(sizes[i], sizes[i + 1]) for i in range(len(self.CHANNELS))]
         self.stack = MapStack((1, self.spectrogram.bands, self.spectrogram.frames), blocks, self.CHANNELS, DENSE)
-        self.shift = RandomShift(0.0, SHIFT)
+        self.shift = RandomShift(0.0, self.SHIFT)
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(self.spectrogram.bands, 1))

@@ -14,7 +14,6 @@ from plait.data.readers._base import Reader
 from plait.encoders._base import ENCODERS, NEAR_RAW, Encoder, HiddenStates, moments
 
 SMALL_SIDE = 40
-SHIFT = 0.1
 DENSE = 64
 
 
@@ -129,10 +128,11 @@ class ImageEncoder(Encoder):
     """Base of the image encoders: pixels scaled by training mean and deviation, shifted in training; then the stack."""
 
     kind: ClassVar[str] = "image"
+    SHIFT: ClassVar[float] = 0.1
 
     def __init__(self, stack: MapStack) -> None:
         super().__init__()
-        self.shift = RandomShift(SHIFT, SHIFT)
+        self.shift = RandomShift(self.SHIFT, self.SHIFT)
         self.stack = stack
         self.mean: Tensor
         self.deviation: Tensor
@@ -166,6 +166,7 @@ class LeNet(ImageEncoder):
     """
 
     CHANNELS = (16, 32, 64)
+    SHIFT: ClassVar[float] = 0.05
 
     @classmethod
     def build(cls, reader: Reader) -> Self:

@@ -17,7 +17,7 @@ HIDDEN = (128, 64)
 CLIP = 20.0
 """Standardised numbers are clipped at so many deviations."""
 HUGE = 1e30
-"""Numbers of a table beyond this are taken as this, so that differences of two stay finite in 32 bits."""
+"""Numbers of a table are fitted as if they ended here, so that differences of two bin edges stay finite in 32 bits."""
 
 
 @ENCODERS.register("mlp")
@@ -142,7 +142,7 @@ class TabularEncoder(Encoder):
 
     def _standardised(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers [B, n], standardised [B, n] (0 where empty), and marks [B, n] of empty cells."""
-        numbers = values.float()[:, self.numbers].clamp(-HUGE, HUGE)
+        numbers = values.float()[:, self.numbers]
         empty = numbers.isnan()
         numbers = torch.where(empty, self.mean, numbers)
         return numbers, ((numbers - self.mean) / self.deviation).clamp(-CLIP, CLIP), empty.float()
