@@ -10,6 +10,7 @@ import pytest
 
 from made import made_rows, write_table
 
+pytest.register_assert_rewrite("plait.testing")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

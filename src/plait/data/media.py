@@ -236,7 +236,7 @@ def _eight_bit(image: Any, deep: bool) -> Any:
 
     if not image.mode.startswith(("I", "F")):
         return image
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
     most = float(values.max(initial=0))
     sixteen = deep or image.mode.startswith("I;16")
     tops = (65535.0,) if sixteen else (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
@@ -262,10 +262,23 @@ def audio_length(data: bytes) -> tuple[int, int]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Stream(data)) as file:
             return _checked_length(file)
     except (RuntimeError, OSError, ValueError) as error:
         raise BadCell(f"not a readable sound ({_short(error)})") from error
+
+
+class _Stream(io.BytesIO):
+    """Bytes as a file. A damaged header may ask for a place before the start: then nothing moves.
+
+    An exception would be printed by the C library's wrapper, with a traceback, and then ignored all the same.
+    """
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return self.tell()
 
 
 def _checked_length(file: Any) -> tuple[int, int]:
@@ -300,7 +313,7 @@ def decode_audio(data: bytes, rate: int, samples: int) -> NDArray[np.float32]:
 
     _refuse_truncated(data)
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Stream(data)) as file:
             frames, own_rate = _checked_length(file)
             wanted = min(frames, -(-samples * own_rate // rate) + 64)
             read = file.read(wanted, dtype="float32", always_2d=True)

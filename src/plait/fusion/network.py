@@ -106,6 +106,11 @@ class FusionNetwork(nn.Module):
             getattr(self, f"mean_{index}").copy_(mean)
             getattr(self, f"deviation_{index}").copy_(deviation)
 
+    def _scaled(self, values: Tensor, index: int) -> Tensor:
+        """Standardised states of a source [B, width], at most 20 deviations from the mean: nearly dead units explode."""
+        mean, deviation = getattr(self, f"mean_{index}"), getattr(self, f"deviation_{index}")
+        return ((values - mean) / deviation).clamp(-20, 20)
+
     def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by task, [B, outputs].
 
@@ -115,7 +120,7 @@ class FusionNetwork(nn.Module):
         """
         inputs = {
             source: (
-                (states[source[0]].layers[source[1]] - getattr(self, f"mean_{i}")) / getattr(self, f"deviation_{i}"),
+                self._scaled(states[source[0]].layers[source[1]], i),
                 present[source[0]],
             )
             for i, source in enumerate(self.sources)
