@@ -107,6 +107,19 @@ def test_files_without_suffix_are_told_by_their_first_bytes(tmp_path: Path) -> N
     assert kinds == {"c": "image", "other": "categorical", "out": "categorical"}
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([IMAGE, SOUND], "audio"), ([IMAGE, b"?"], "image"), ([IMAGE, b"?", b"!"], None), (["a.wav", "b.png"], "audio"),
+        (["x", "b.png"], "image"), (["x", "y", "b.png"], "categorical"),
+        ([{"path": "x"}, {"path": "b.png"}], "image"), ([{"path": "x"}, {"path": "y"}, {"path": "b.png"}], None),
+    ],
+)  # fmt: skip
+def test_half_of_the_cells_decide_and_draws_go_by_name(cells: list[Any], kind: str | None) -> None:
+    for made in (cells, cells[::-1], cells * 100):
+        assert infer_schema(read_table({"c": made})).columns[0].kind == kind
+
+
 def test_the_sample_reaches_the_end_of_the_column() -> None:
     cells = ["x"] * 499 + [f"{row}.png" for row in range(501)]
     assert infer_schema(read_table({"c": cells})).columns[0].kind == "image"
