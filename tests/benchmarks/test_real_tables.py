@@ -34,9 +34,10 @@ def test_made_tables_from_end_to_end(script):
     assert "r2" in figures["tables"][2]["test"]
 
 
-def test_missing_data_are_told(script):
-    with pytest.raises(AssertionError, match=r"set PLAIT_DATA to the folder that holds mfeat/mfeat\.npz"):
-        script("real_tables.py", "--tables", "mfeat")
+def test_missing_data_are_told(tables, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLAIT_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"set PLAIT_DATA to the folder that holds mfeat/mfeat\.npz"):
+        tables.mfeat()
 
 
 def test_noise_is_mixed_at_the_ratio(tables):

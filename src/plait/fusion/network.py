@@ -107,7 +107,7 @@ class FusionNetwork(nn.Module):
             getattr(self, f"deviation_{index}").copy_(deviation)
 
     def _scaled(self, values: Tensor, index: int) -> Tensor:
-        """Standardised states of a source [B, width], at most 20 deviations from the mean: nearly dead units explode."""
+        """Standardised states of a source [B, width], cut at 20 deviations: nearly dead units would explode."""
         mean, deviation = getattr(self, f"mean_{index}"), getattr(self, f"deviation_{index}")
         return ((values - mean) / deviation).clamp(-20, 20)
 
