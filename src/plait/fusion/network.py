@@ -109,7 +109,7 @@ class FusionNetwork(nn.Module):
     def _scaled(self, values: Tensor, index: int) -> Tensor:
         """Standardised states of a source [B, width], cut at 20 deviations: nearly dead units would explode."""
         mean, deviation = getattr(self, f"mean_{index}"), getattr(self, f"deviation_{index}")
-        return ((values - mean) / deviation).clamp(-20, 20)
+        return torch.clamp((values - mean) / deviation, -20, 20)
 
     def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by task, [B, outputs].
