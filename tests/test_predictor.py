@@ -110,3 +110,16 @@ def test_leaderboard_frame(predictor: Predictor) -> None:
     assert {f"late {rule}" for rule in ("vote", "mean", "weighted-mean", "product", "max", "stacking")} <= set(
         board["name"]
     )
+
+
+def test_a_frames_index_is_kept(predictor: Predictor, made_table: Path) -> None:
+    frame = parquet.read_table(made_table).to_pandas().sample(frac=0.5, random_state=0)
+    answers, chances = predictor.predict(frame), predictor.predict_proba(frame)
+    assert answers.index.equals(frame.index)
+    assert chances.index.equals(frame.index)
+    np.testing.assert_allclose(chances.to_numpy(), predictor.predict_proba(made_table).loc[frame.index], atol=1e-5)
+
+
+def test_an_unknown_word_for_bad_rows_is_refused(predictor: Predictor, made_table: Path) -> None:
+    with pytest.raises(plait.InputError, match="'skp'; did you mean skip"):
+        predictor.predict(made_table, bad_rows="skp")  # type: ignore[arg-type]

@@ -20,12 +20,12 @@ from plait.data.schema import Schema
 from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
 from plait.encoders.threads import contained, single_thread
-from plait.exceptions import InputError
+from plait.exceptions import InputError, did_you_mean
 from plait.fusion.candidates import Candidate
 from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
-from plait.pipeline.options import FitOptions
+from plait.pipeline.options import BAD_ROWS, FitOptions
 from plait.pipeline.refit import WEIGHTS
 from plait.pipeline.run import describe, file_digest, leaderboard_rows, read_manifest
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
@@ -171,6 +171,8 @@ class Predictor:
     def predict(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
         """Predictions, one row per row of the table, in order; one column per target, no input columns.
 
+        A pandas frame's index is kept.
+
         Args:
             table: As for `fit`; target, group and ignored columns need not be there.
             bad_rows: `fail` refuses unreadable rows, `skip` leaves their predictions empty.
@@ -179,21 +181,24 @@ class Predictor:
         Raises:
             InputError: The table cannot be read, lacks an input column, or has unreadable rows.
         """
-        return self._answers(*self._probabilities(self._read(table), bad_rows, allow_outside))
+        return self.predict_both(table, bad_rows=bad_rows, allow_outside=allow_outside)[0]
 
     def predict_proba(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
         """Class probabilities, 0 to 1: a column `<target>__<class>` per class, in sorted order; they sum to 1.
 
         Numeric targets have none and are left out. Arguments and errors are those of `predict`.
         """
-        return self._chances(*self._probabilities(self._read(table), bad_rows, allow_outside))
+        return self.predict_both(table, bad_rows=bad_rows, allow_outside=allow_outside)[1]
 
     def predict_both(
         self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False
     ) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, str]]:
         """(`predict`, `predict_proba`, reasons by unreadable row) from one pass over the table."""
         found, bad = self._probabilities(self._read(table), bad_rows, allow_outside)
-        return self._answers(found, bad), self._chances(found, bad), bad
+        answers, chances = self._answers(found, bad), self._chances(found, bad)
+        if isinstance(table, pd.DataFrame):
+            answers, chances = answers.set_axis(table.index), chances.set_axis(table.index)
+        return answers, chances, bad
 
     def evaluate(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> dict[str, Any]:
         """Metrics on a table with targets: {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}}}}.
@@ -232,6 +237,8 @@ class Predictor:
         self, table: Table, bad_rows: BadRows, allow_outside: bool, outputs: bool = False
     ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
         """Probabilities (or raw outputs) by task, [rows, outputs], and reasons by bad row."""
+        if bad_rows not in BAD_ROWS:
+            raise InputError(f"bad_rows is {bad_rows!r}; {did_you_mean(str(bad_rows), BAD_ROWS)}.")
         resolved, bad = resolve_media(table, self._used_schema(), allow_outside)
         found: dict[str, list[NDArray[np.float32]]] = {task.name: [] for task in self.tasks}
         with single_thread():

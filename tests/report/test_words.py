@@ -133,3 +133,15 @@ def test_bars_of_classes_share_one_scale() -> None:
     assert told.parts == (("train", "10"), ("validation", "4"))
     assert [[bar.length for bar in line.bars] for line in told.rows] == [[100.0, 27.78], [11.11, 83.33]]
     assert told.scale == "90 %"
+
+
+def test_an_axis_of_scores_that_differ_by_rounding_alone() -> None:
+    for top in (1.0, 0.9999999999999998, 1e-300, -3.0):
+        rows = [row("image", "unimodal", top), row("sound", "unimodal", math.nextafter(top, -math.inf))]
+        for one in rows:
+            one["interval"] = [one["validation"], one["validation"]]
+            one["test"], one["test_interval"] = top, [top, top]
+        axis = plot.axis_of(rows, "auroc")
+        assert axis is not None
+        assert axis.high > axis.low
+        assert axis.labels

@@ -22,10 +22,10 @@ class ReportStage(Stage):
         return [MANIFEST, "report.html"]
 
     def work(self, fit: Fit) -> dict[str, Any]:
-        """Write both."""
+        """Write both; the manifest first, so that no fault of the page can cost the predictor."""
         content = manifest(fit, fit.results["refit"]["weights"], fit.results["test"])
-        write_report(fit.run.path / "report.html", content)
         write_json(fit.run.path / MANIFEST, content)
+        write_report(fit.run.path / "report.html", content)
         return {}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:

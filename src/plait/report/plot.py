@@ -176,7 +176,8 @@ def axis_of(rows: Sequence[Row], metric: str | None) -> Axis | None:
         floor = max(floor, WORST_SCORE)
     low = max(min(values), floor)
     high = max(values)
-    return _axis(low, high if high > low else low + max(1e-6, 0.05 * abs(low)))
+    apart = high - low > 1e-9 * max(1.0, abs(high))  # scores that differ by rounding alone have no span to draw
+    return _axis(low, high if apart else low + max(1e-6, 0.05 * abs(low)))
 
 
 def _low_of_best(rows: Sequence[Row], best: float) -> float:
