@@ -276,6 +276,17 @@ def test_skipping_bad_rows_lists_them_and_goes_on(tmp_path: Path, capsys: pytest
     assert "--bad-rows skip" in message
 
 
+def test_a_refused_fit_leaves_an_existing_folder_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns = made_rows(40)
+    columns["view"][5] = [float("nan"), 0.0, 0.0]
+    table = write_table(tmp_path, {name: columns[name] for name in ("view", "label")})
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "keep.txt").write_text("mine")
+    assert "1 row cannot be read" in refused(fit(table, out, "--target", "label"), capsys)
+    assert [path.name for path in out.iterdir()] == ["keep.txt"]
+
+
 def test_out_is_a_file(simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run").write_text("mine")
     message = refused(fit(simple(), tmp_path / "run", "--target", "label"), capsys)

@@ -39,6 +39,7 @@ class RunFolder:
         self.path = path
         self.check(path, resume)
         self.is_new = not path.exists()
+        self.held_run = (path / MANIFEST).exists() or (path / "stages").exists()
         try:
             self.stages.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(path / ".lock", timeout=0)
@@ -95,10 +96,14 @@ class RunFolder:
         self._lock.release()
 
     def discard(self) -> None:
-        """Remove a folder that this call made and that holds nothing worth keeping."""
+        """Remove what this call made, as long as it holds nothing worth keeping; what was there before stays."""
         self.close()
         if self.is_new:
             shutil.rmtree(self.path, ignore_errors=True)
+        elif not self.held_run:
+            shutil.rmtree(self.stages, ignore_errors=True)
+            for name in ("splits.parquet", "log.jsonl", ".lock"):
+                (self.path / name).unlink(missing_ok=True)
 
 
 def file_digest(path: Path) -> str:
