@@ -20,7 +20,6 @@ Example:
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import subprocess
@@ -56,13 +55,6 @@ def options() -> ArgumentParser:
         "--measure-memory", nargs=2, metavar=("ENCODER", "ROWS"), help="one memory figure, in this process"
     )
     return made
-
-
-def default_batch_size() -> int:
-    """Rows per forward pass of the cached pass, as its signature says."""
-    from plait.encoders.cache import hidden_states
-
-    return int(inspect.signature(hidden_states).parameters["batch_size"].default)
 
 
 def reader_of(name: str) -> Any:
@@ -121,18 +113,20 @@ def encoded(name: str, reader: Any, rows: int, seed: int) -> list[bytes]:
     return files
 
 
-def speeds(name: str, rows: int, batch: int, repeats: int, seed: int) -> dict[str, Any]:
+def speeds(name: str, rows: int, batch: int | None, repeats: int, seed: int) -> dict[str, Any]:
     """Rows per second of the three ways and of the warm cache, decoding apart."""
     import pyarrow as pa
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from plait.data.batches import rows_at_once
     from plait.data.cache import ArrayCache
     from plait.data.table import Table
     from plait.encoders.cache import hidden_states
 
     reader = reader_of(name)
     network = network_of(reader, seed)
+    batch = batch or rows_at_once(reader.shape)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"
         write_rows(path, reader, rows, seed)
@@ -233,15 +227,17 @@ def resident() -> dict[str, float]:
     return {kind: float(pairs.get(kind, "0 kB").split()[0]) / 1024 for kind in ("RssAnon", "RssFile")}
 
 
-def memory_here(name: str, rows: int, batch: int, seed: int) -> dict[str, Any]:
+def memory_here(name: str, rows: int, batch: int | None, seed: int) -> dict[str, Any]:
     """Memory of the cached pass over so many rows, in this process."""
     import torch
 
+    from plait.data.batches import rows_at_once
     from plait.data.cache import ArrayCache
     from plait.encoders.cache import hidden_states
 
     reader = reader_of(name)
     network = network_of(reader, seed)
+    batch = batch or rows_at_once(reader.shape)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"
         write_rows(path, reader, rows, seed)
@@ -273,7 +269,8 @@ def memory_apart(name: str, rows: int, arguments: Namespace) -> dict[str, Any]:
     """The same in a fresh process."""
     command = [
         sys.executable, __file__, "--measure-memory", name, str(rows), "--seed", str(arguments.seed),
-        "--threads", str(arguments.threads), "--batch-size", str(arguments.batch_size), "--json",
+        "--threads", str(arguments.threads), "--json",
+        *(["--batch-size", str(arguments.batch_size)] if arguments.batch_size else []),
     ]  # fmt: skip
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -282,7 +279,6 @@ def memory_apart(name: str, rows: int, arguments: Namespace) -> dict[str, Any]:
 
 def readable(figures: dict[str, Any]) -> list[str]:
     lines = [
-        f"batches of {figures['batch_size']} rows; "
         f"floor: a 1024 x 1024 matrix product runs at {figures['peak_gflop_per_s']:.0f} GFLOP/s",
         "",
     ]
@@ -314,7 +310,6 @@ def main(argv: list[str] | None = None) -> None:
     """Run the benchmark."""
     arguments = options().parse_args(argv)
     harness.set_threads(arguments.threads)
-    arguments.batch_size = arguments.batch_size or default_batch_size()
     if arguments.measure_memory:
         name, rows = arguments.measure_memory
         print(json.dumps(memory_here(name, int(rows), arguments.batch_size, arguments.seed)))
@@ -322,7 +317,6 @@ def main(argv: list[str] | None = None) -> None:
     wanted = [name for name in ENCODERS if any(word in name for word in arguments.encoders)]
     figures: dict[str, Any] = {
         "machine": harness.machine(),
-        "batch_size": arguments.batch_size,
         "peak_gflop_per_s": peak_gflops(),
         "speed": [],
         "memory": [],

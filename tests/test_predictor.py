@@ -123,3 +123,39 @@ def test_a_frames_index_is_kept(predictor: Predictor, made_table: Path) -> None:
 def test_an_unknown_word_for_bad_rows_is_refused(predictor: Predictor, made_table: Path) -> None:
     with pytest.raises(plait.InputError, match="'skp'; did you mean skip"):
         predictor.predict(made_table, bad_rows="skp")  # type: ignore[arg-type]
+
+
+WRONG = {
+    "trials": ({"trials": "3"}, "--trials is '3'; give a whole number from 1 on"),
+    "half a trial": ({"trials": 1.5}, "--trials is 1.5; give a whole number"),
+    "seed": ({"seed": None}, "--seed is None; give a whole number"),
+    "truth": ({"trials": True}, "--trials is True; give a whole number"),
+    "limit": ({"time_limit": "60"}, "--time-limit is '60'; give a number of seconds"),
+    "out": ({"out": None}, "out is None; give the path of a folder"),
+    "target": ({"target": 0}, "target is 0; give the name of a column"),
+    "group": ({"group": 3}, "group is 3; give the name of a column"),
+    "kinds": ({"kinds": ["a"]}, "kinds is ['a']; give a dict"),
+    "schema": ({"schema": 3, "target": ()}, "schema is a int; give a Schema, or the path of a schema.json"),
+    "one name": ({"ignore": "kar"}, "has no column 'kar' (ignored)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_an_option_of_a_wrong_type_is_refused_in_words(case: str, tmp_path: Path) -> None:
+    options, expected = WRONG[case]
+    table = {"a": [1.0, 2.0, 3.0, 4.0], "label": [0, 1, 0, 1]}
+    with pytest.raises(plait.InputError) as told:
+        plait.fit(table, **{"target": "label", "out": tmp_path / "run", **options})
+    assert expected in str(told.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_schema_is_shown_edited_and_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    table = {"a": rng.normal(size=40), "b": rng.normal(size=40), "label": ["x", "y"] * 20}
+    schema = plait.schema(table, "label").without({"b": "ignored: by me"})
+    predictor = plait.fit(table, schema=schema, out=tmp_path / "run", trials=1)
+    assert predictor.schema == schema
+    assert repr(predictor) == f"<plait.Predictor of label by tabular, run {tmp_path / 'run'}>"
+    assert predictor.notes == [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert any("There is one modality" in note for note in predictor.notes)

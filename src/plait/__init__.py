@@ -6,14 +6,14 @@ from plait._version import __version__
 from plait.exceptions import InputError, PlaitError
 
 if TYPE_CHECKING:
-    from plait.predictor import Predictor, fit, load
+    from plait.predictor import Predictor, fit, load, schema
 
-__all__ = ["InputError", "PlaitError", "Predictor", "__version__", "fit", "load"]
+__all__ = ["InputError", "PlaitError", "Predictor", "__version__", "fit", "load", "schema"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the front door when it is first asked for: importing plait itself loads no torch."""
-    if name in ("Predictor", "fit", "load"):
+    if name in ("Predictor", "fit", "load", "schema"):
         from plait import predictor
 
         return getattr(predictor, name)

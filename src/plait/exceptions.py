@@ -57,6 +57,11 @@ class Problems:
             raise InputError(self.found)
 
 
+def one_line(error: BaseException, length: int = 300) -> str:
+    """The text of an error on one line, cut to a length."""
+    return " ".join(" ".join(str(part) for part in error.args).split())[:length] or type(error).__name__
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """A half-sentence that names the nearest known word, or lists the known ones.
 

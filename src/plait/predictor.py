@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -13,14 +15,14 @@ from numpy.typing import NDArray
 
 from plait.data.batches import Rows
 from plait.data.decode import CHUNK
-from plait.data.infer import Wishes
+from plait.data.infer import Wishes, infer_schema
 from plait.data.readers._base import Reader, load_reader
 from plait.data.resolve import resolve_media
 from plait.data.schema import Schema
 from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
 from plait.encoders.threads import contained, single_thread
-from plait.exceptions import InputError, did_you_mean
+from plait.exceptions import InputError, Problems, did_you_mean
 from plait.fusion.candidates import Candidate
 from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
@@ -52,7 +54,7 @@ def fit(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
-    schema: str | Path | None = None,
+    schema: Schema | str | Path | None = None,
     time_limit: float | None = None,
     trials: int | None = None,
     seed: int = 0,
@@ -77,7 +79,7 @@ def fit(
         ignore: Columns to leave out.
         inputs: If given, only these columns are inputs.
         kinds: Kinds by column, instead of the inferred ones.
-        schema: Path of an edited `schema.json`.
+        schema: An edited schema, or the path of one (`schema.json`), instead of the five arguments before.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
         trials: Go by counts instead: the same seed then gives the same result, bit for bit on one CPU machine.
         seed: Decides splits, weights, batches, bootstrap draws.
@@ -87,7 +89,7 @@ def fit(
         resume: Go on with the run in `out`, if there is one.
         workers: Processes to decode and encode with, by default one per core; results do not depend on it.
         device: `auto`, `cpu` or `cuda`.
-        narrator: Told what is being done.
+        narrator: Told what is being done; by default the log called `plait`, which prints notes on stderr.
 
     Returns:
         The predictor, loaded from the run folder.
@@ -105,16 +107,66 @@ def fit(
         ...     sorted(set(predictor.predict(table)["label"]))
         ['down', 'up']
     """
-    wishes = Wishes(
-        targets=[target] if isinstance(target, str) else list(target), group=group, split=split_column,
-        ignored=list(ignore), inputs=list(inputs), kinds=dict(kinds or {}),
-    )  # fmt: skip
+    wishes = _wishes(target, group, split_column, ignore, inputs, kinds)
     options = FitOptions(
-        table, validation, test, wishes, str(schema) if schema else None, time_limit, trials, seed, metric, bad_rows,
-        allow_outside, workers, device,
+        table, validation, test, wishes, schema, time_limit, trials, seed, metric, bad_rows, allow_outside, workers,
+        device,
     )  # fmt: skip
+    if not isinstance(out, str | PathLike):
+        raise InputError(f"out is {out!r}; give the path of a folder.")
     run_fit(options, Path(out), resume, narrator)
     return load(out)
+
+
+def schema(
+    table: Any,
+    target: str | Sequence[str] = (),
+    *,
+    group: str | None = None,
+    split_column: str | None = None,
+    ignore: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+) -> Schema:
+    """What `fit` would take the columns of a table for: role, kind and reason of each.
+
+    Arguments as for `fit`, which takes the result as `schema`; `to_json()` writes it.
+
+    Raises:
+        InputError: All mistakes of the call together.
+
+    Example:
+        >>> import plait
+        >>> found = plait.schema({"age": [31, 64], "label": ["a", "b"]}, "label")
+        >>> [(column.name, column.role, column.kind) for column in found.columns]
+        [('age', 'input', 'numeric'), ('label', 'target', 'binary')]
+    """
+    return infer_schema(read_table(table), _wishes(target, group, split_column, ignore, inputs, kinds))
+
+
+def _wishes(target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any, kinds: Any) -> Wishes:
+    """What was said about columns, checked to be names."""
+    problems = Problems()
+
+    def names(given: Any, what: str) -> list[str]:
+        found = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+        odd = [name for name in found if not isinstance(name, str)]
+        if odd:
+            problems.add(f"{what} is {given!r}; give the name of a column (text), or a list of names.")
+        return [name for name in found if isinstance(name, str)]
+
+    for name, what in ((group, "group"), (split_column, "split_column")):
+        if not isinstance(name, str | NoneType):
+            problems.add(f"{what} is {name!r}; give the name of a column (text).")
+    if not isinstance(kinds, Mapping | NoneType):
+        problems.add(f"kinds is {kinds!r}; give a dict of kinds by column.")
+        kinds = None
+    wishes = Wishes(
+        names(target, "target"), group, split_column, names(ignore, "ignore"), names(inputs, "inputs"),
+        dict(kinds or {}),
+    )  # fmt: skip
+    problems.raise_if_any()
+    return wishes
 
 
 def load(run: str | Path) -> Predictor:
@@ -215,6 +267,15 @@ class Predictor:
         pairs = {task.name: encode_targets(task, read) for task in self.tasks}
         labels = Labels({n: p[0] for n, p in pairs.items()}, {n: p[1] & keep for n, p in pairs.items()})
         return {"rows": len(read), "tasks": measure_all(self.tasks, found, labels)}
+
+    @property
+    def notes(self) -> list[str]:
+        """What the fit had to tell."""
+        return list(self.manifest["notes"])
+
+    def __repr__(self) -> str:
+        targets = ", ".join(task.name for task in self.tasks)
+        return f"<plait.Predictor of {targets} by {self.candidate.name}, run {self.run}>"
 
     def leaderboard(self) -> pd.DataFrame:
         """All candidates, best validation score first: name, kind, validation, test, seconds, chosen."""

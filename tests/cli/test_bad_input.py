@@ -386,3 +386,20 @@ def test_predict_out(made_run: Path, made_table: Path, tmp_path: Path, capsys: p
 def test_the_helper_notices_a_call_that_is_not_refused(made_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(AssertionError):
         refused(["show", str(made_run)], capsys)
+
+
+def test_a_report_into_a_folder(made_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(["report", str(made_run), "--out", str(tmp_path)], capsys)
+    assert f"--out {tmp_path} is a folder; give the path of a file" in message
+
+
+def test_out_with_files_that_a_fit_would_write(
+    simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "mine"
+    own.mkdir()
+    (own / "log.jsonl").write_text("my own")
+    message = refused(fit(simple(), own), capsys)
+    assert "is no run, but holds log.jsonl, which a fit would write over" in message
+    assert [path.name for path in own.iterdir()] == ["log.jsonl"]
+    assert (own / "log.jsonl").read_text() == "my own"

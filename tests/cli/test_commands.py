@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from plait.cli._options import figure
 from plait.cli.main import app, main
 
 COMMANDS = ("fit", "predict", "evaluate", "leaderboard", "show", "schema", "report", "demo")
@@ -164,3 +165,27 @@ def test_module_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert output(["--version"], capsys).startswith("plait ")
     printed = subprocess.run([sys.executable, "-m", "plait", "--version"], check=True, capture_output=True, text=True)
     assert printed.stdout.startswith("plait ")
+
+
+def test_show_names_the_rule_or_the_modality(
+    made_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    manifest = json.loads((made_run / "plait.json").read_text())
+    for row in manifest["leaderboard"]:
+        row["chosen"] = row["name"] == "late mean"
+    (run / "plait.json").write_text(json.dumps(manifest | {"architectures": []}))
+    assert "late mean (a rule over the decisions of each modality)" in output(["show", str(run)], capsys)
+
+
+def test_a_table_in_a_file_is_not_folded(made_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = output(["leaderboard", str(made_run)], capsys).splitlines()
+    rows = json.loads(output(["leaderboard", str(made_run), "--json"], capsys))
+    assert all(any(row["name"] in line and row["kind"] in line for line in lines) for row in rows)
+
+
+def test_a_small_figure_keeps_its_digits() -> None:
+    assert [figure(value) for value in (None, 0.0, 0.12345, 0.00001234, -12.5)] == [
+        "-", "0.0000", "0.1235", "1.23e-05", "-12.5000",
+    ]  # fmt: skip

@@ -82,7 +82,7 @@ BAD = {
     "mixed": ("t.jsonl", b'{"a": 1}\n{"a": "x"}\n', "Column 'a' of "),
     "empty name": ("t.jsonl", b'{"": 1}\n', "has a column without a name"),
     "half a character": ("t.jsonl", b'{"a": "\\ud800"}\n', "Column 'a' of "),
-    "half a character's name": ("t.jsonl", b'{"\\ud800": 1}\n', "holds a cell that no table can"),
+    "half a character's name": ("t.jsonl", b'{"\\ud800": 1}\n', "has a column whose name, '\\ud800', is no text"),
     "huge number": ("t.jsonl", b'{"a": 123456789012345678901234567890}\n', "holds a cell that no table can"),
     "deep": ("t.jsonl", b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}\n", "line 1 is not JSON"),
     "utf-16 jsonl": ("t.jsonl", '{"a": 1}\n'.encode("utf-16"), "is UTF-16 text"),

@@ -337,3 +337,28 @@ def test_many_rows_are_told_from_a_sample() -> None:
     assert time.process_time() - start < 2.0
     assert roles(schema)["id"] == "ignored"
     assert schema.kind_of("n0") == "regression"
+
+
+SPOILED = {
+    "a mark for nothing": ([*"1234567891", "?"] * 3, "91% of them are numbers: is '?' to be an empty cell?"),
+    "money": ([f"${n},000" for n in range(9)] * 4, "look like numbers: write '$0,000' with digits and a point alone"),
+    "comma": ([f"{n},5" for n in range(9)] * 4, "look like numbers: write '0,5' with digits and a point alone"),
+    "words": ([*"abcdefgh", "1"] * 4, ""),
+    "codes": ([f"0{n}" for n in range(9)] * 4, ""),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_text_that_was_to_be_numbers_is_told(case: str) -> None:
+    cells, expected = SPOILED[case]
+    column = infer_schema(read_table({"a": cells})).columns[0]
+    assert column.kind == "categorical"
+    assert column.reason.endswith(expected)
+    assert ("though" in column.reason) == bool(expected)
+
+
+def test_whole_numbers_that_count_the_rows_are_told() -> None:
+    found = infer_schema(
+        read_table({"a": list(range(7, 37)), "b": [*range(29), 40], "c": [float(n) for n in range(30)]})
+    )
+    assert ["count the rows" in column.reason for column in found.columns] == [True, False, False]

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from PIL import Image
 
+from plait.data.infer import infer_schema
 from plait.data.table import Table, concat, read_table, require_columns, sample_rows
 from plait.exceptions import InputError
 
@@ -93,17 +95,22 @@ BAD: dict[str, tuple[Any, str]] = {
         pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])),
         "column names that are not text: ('a', 'b')",
     ),
-    "frame mixed": (pd.DataFrame({"a": [1, "x"]}, dtype=object), "for column a with type object. Each column must"),
-    "frame of objects": (pd.DataFrame({"a": [object()]}), "cannot be read as a table"),
-    "frame huge": (pd.DataFrame({"a": [2**100, 1]}, dtype=object), "cannot be read as a table"),
-    "frame complex": (pd.DataFrame({"a": [1j]}), "cannot be read as a table"),
+    "frame mixed": (
+        pd.DataFrame({"a": [1, "x"]}, dtype=object),
+        "'a' of TABLE mixes types: numbers (row 1: 1) and text (row 2: 'x'). Give it one type.",
+    ),
+    "frame of objects": (pd.DataFrame({"a": [object()]}), "Column 'a' of TABLE holds cells that no table can"),
+    "frame huge": (
+        pd.DataFrame({"a": [2**100, 1]}, dtype=object),
+        "Column 'a' of TABLE holds a cell that no table can",
+    ),
+    "frame complex": (pd.DataFrame({"a": [1j]}), "Column 'a' of TABLE holds a cell that no table can"),
     "frame empty": (pd.DataFrame({"a": []}), "has no rows; a table with a header and at least one row is needed"),
     "frame of nothing": (pd.DataFrame(), "has no rows"),
     "frame without name": (pd.DataFrame({"": [1]}), "has a column without a name"),
-    "dict lengths": ({"a": [1], "b": [1, 2]}, "expected length 1 but got length 2"),
+    "dict lengths": ({"a": [1], "b": [1, 2]}, "The columns of TABLE are not of one length: 1 in 'a', 2 in 'b'"),
     "dict numbers": ({1: [1]}, "column names that are not text: 1"),
-    "dict of numbers": ({"a": 3}, "cannot be read as a table"),
-    "dict matrix": ({"a": np.zeros((2, 2))}, "Each column must hold one type"),
+    "dict of numbers": ({"a": 3}, "Column 'a' of TABLE is 3; give a list of cells"),
     "dict surrogate": ({"a": ["\ud800"]}, "surrogates not allowed"),
     "arrow twice": (pa.Table.from_arrays([pa.array([1])] * 2, ["a", "a"]), "more than one column called 'a'"),
     "list": ([[1, 2]], "TABLE is a list; give a path, a frame, an Arrow table or a dict of columns"),
@@ -182,3 +189,27 @@ def test_paths_start_where_the_table_lies(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert read_table("t.csv").folder == tmp_path.resolve()
     assert read_table("t.csv").name == "t.csv"
+
+
+def test_columns_of_a_frame_that_pandas_alone_has_are_read_as_what_they_mean() -> None:
+    frame = pd.DataFrame(
+        {
+            "cut": pd.cut(pd.Series([1.0, 2.0, 3.0]), 2),
+            "month": pd.period_range("2020-01", periods=3, freq="M"),
+            "word": pd.Categorical(["a", None, "b"]),
+            "matrix": [np.zeros((2, 3)), None, np.ones((1, 3))],
+            "picture": [Image.new("L", (4, 4)), None, Image.new("L", (2, 2))],
+        }
+    )
+    kinds = {column.name: column.kind for column in infer_schema(read_table(frame)).columns}
+    assert kinds == {
+        "cut": "categorical", "month": "date", "word": "categorical", "matrix": "series", "picture": "image",
+    }  # fmt: skip
+    assert read_table(frame).column("cut")[0].as_py() == "(0.998, 2.0]"
+    assert read_table({"a": np.eye(2)}).column("a").to_pylist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_blank_text_among_numbers_is_an_empty_cell() -> None:
+    assert read_table({"a": [1, "", 2.5, "  "]}).column("a").to_pylist() == [1.0, None, 2.5, None]
+    assert read_table({"a": [True, ""]}).column("a").to_pylist() == [True, None]
+    assert "numbers (row 2: 1) and text (row 3: 'x')" in refusal({"a": ["", 1, "x"]})

@@ -144,6 +144,49 @@ def test_a_changed_table_is_noticed(tmp_path: Path) -> None:
     assert before.manifest["weights"] != after.manifest["weights"]
 
 
+def test_resume_with_other_targets_is_refused_and_changes_nothing(vector_table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    plait.fit(vector_table, "label", out=run, trials=1)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "log.jsonl"}
+    with pytest.raises(InputError, match="learns 'label', not 'size'; give another --out"):
+        plait.fit(vector_table, "size", out=run, trials=1, resume=True)
+    assert before == {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.name != "log.jsonl"}
+
+
+def test_resume_with_another_seed_is_told(vector_table: Path, tmp_path: Path) -> None:
+    first, second = Listener(), Listener()
+    plait.fit(vector_table, "label", out=tmp_path / "run", trials=1, narrator=first)
+    plait.fit(vector_table, "label", out=tmp_path / "run", trials=1, seed=np.int64(1), resume=True, narrator=second)
+    assert not any("began with" in note for note in first.notes)
+    assert any("the seed are not those this run began with" in note for note in second.notes)
+
+
+def test_what_time_ended_is_told_and_learned_on_with_more_time(vector_table: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    short = plait.fit(vector_table, "label", out=run, time_limit=0.1)
+    assert any("Time ended the learning of view after" in note for note in short.notes)
+    assert any("trainings of fusion networks" in note for note in short.notes)
+    assert "ended by time" in (run / "report.html").read_text()
+    longer = plait.fit(vector_table, "label", out=run, time_limit=120, resume=True)
+    assert not any("Time ended" in note for note in longer.notes)
+    assert all(m["epochs"] > n["epochs"] for m, n in zip(
+        longer.manifest["modalities"], short.manifest["modalities"], strict=True
+    ))  # fmt: skip
+
+
+def test_numbers_in_one_table_and_text_in_another_are_judged_cell_by_cell(tmp_path: Path) -> None:
+    columns = {name: made_rows()[name] for name in ("view", "size", "label")}
+    table = write_table(tmp_path, columns)
+    frame = pd.DataFrame(columns)
+    frame["size"] = frame["size"].astype(object)
+    frame.loc[3, "size"] = "heavy"
+    test = pd.DataFrame({**frame, "size": frame["size"].map(lambda cell: None if cell is None else str(cell))})
+    with pytest.raises(InputError, match=r"row 4 of the test table: .*'heavy'"):
+        plait.fit(table, "label", test=test, out=tmp_path / "run", trials=1)
+    predictor = plait.fit(table, "label", test=test, out=tmp_path / "run", trials=1, bad_rows="skip")
+    assert predictor.manifest["data"]["skipped"] == 1
+
+
 def test_a_lost_cache_is_filled_again(vector_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = plait.fit(vector_table, "label", out=tmp_path / "run", trials=1)
     monkeypatch.setenv("PLAIT_CACHE", str(tmp_path / "empty"))

@@ -230,11 +230,16 @@ def test_the_headline_tells_what_was_learned_and_whether_fusion_paid() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.1, 0.2, "Fusion pays"), (-0.1, 0.2, "Fusion does not pay"), (-0.3, -0.1, "Fusion makes it worse")],
+    [(0.1, 0.2, "Fusion pays"), (-0.1, 0.2, "Whether fusion pays is undecided"), (-0.3, -0.1, "Fusion makes it worse")],
 )
 def test_the_verdict_follows_the_interval(low: float, high: float, verdict: str) -> None:
     page = page_of(content(choice={"sentence": "So it is.", "fusion": fusion(low, high)}))
     assert ("b", verdict) in page.text
+
+
+def test_the_verdict_is_that_fusion_does_not_pay_where_one_modality_was_returned() -> None:
+    page = page_of(content(choice={"sentence": "So it is.", "fusion": fusion(-0.1, 0.2)}, used=["image"]))
+    assert ("b", "Fusion does not pay") in page.text
 
 
 def test_several_targets_have_their_figures_in_the_headline_and_all_metrics_below() -> None:

@@ -130,6 +130,20 @@ def test_a_class_with_one_row() -> None:
     check_classes(table_of(y=[1.0, 2.0, 2.0]), target("y", "regression"))
 
 
+def test_classes_with_one_row_of_a_quantity_say_how_to_learn_it_as_one() -> None:
+    with pytest.raises(InputError, match=r"and 3 more has one row only.*--kind y=regression") as told:
+        check_classes(table_of(y=[*range(8), 9, 9]), target("y", "multiclass"))
+    assert "'0', '1', '2', '3', '4' and 3 more" in str(told.value)
+
+
+def test_a_label_written_otherwise_is_the_same_label_unless_it_is_a_class_of_its_own() -> None:
+    task = fitted(["1.0", "x", "1.0", "x"], "binary")
+    assert encode_targets(task, table_of(y=[1, 1, None]))[0].tolist() == [0, 0, 0]
+    assert encode_targets(task, table_of(y=["x", "1", "1.0", "y"]))[0].tolist() == [1, 0, 0, -1]
+    apart = fitted(["1.0", "1", "1.0", "1"], "binary")
+    assert encode_targets(apart, table_of(y=["1", "1.0"]))[0].tolist() == [0, 1]
+
+
 def test_a_numeric_target_that_is_not_numeric_here() -> None:
     task = fitted([1.0, 2.0], "regression")
     with pytest.raises(InputError, match="Target 'y' is to be a number"):

@@ -21,6 +21,9 @@ AllowOutside = Annotated[
 ]
 
 
+WIDE = 500
+
+
 def bad_rows_word(word: str) -> Any:
     """Check the value of --bad-rows."""
     from plait.exceptions import InputError, did_you_mean
@@ -36,8 +39,10 @@ def print_json(content: Any) -> None:
 
 
 def figure(value: float | None) -> str:
-    """A figure for a table: four decimals, a dash where there is none."""
-    return "-" if value is None else f"{value:.4f}"
+    """A figure for a table: four decimals, three digits where that is too small, a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.3g}"
 
 
 def print_leaderboard(rows: list[dict[str, Any]]) -> None:
@@ -55,4 +60,6 @@ def print_leaderboard(rows: list[dict[str, Any]]) -> None:
         cells = [row["name"], row["kind"], figure(row["validation"]), figure(row["test"]), f"{row['seconds']:.1f}"]
         table.add_row(">" if row["chosen"] else "", *cells, style="bold" if row["chosen"] else "")
     console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width to keep to
+        console.width = WIDE
     console.print(table)

@@ -51,6 +51,10 @@ class TerminalNarrator(Narrator):
         if self.task is not None:
             self.progress.update(self.task, completed=100 * done)
 
+    def tell(self, sentence: str) -> None:
+        """Print a sentence above the bars."""
+        self.console.print(sentence, markup=False)
+
     def note(self, sentence: str) -> None:
         """Print a sentence above the bars."""
         self.console.print(f"note: {sentence}", markup=False)

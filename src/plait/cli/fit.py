@@ -9,6 +9,15 @@ import typer
 
 from plait.cli._options import AllowOutside, AsJson, BadRows, TableFile, print_json, print_leaderboard
 
+KIND_HELP = (
+    "Kind of a column, instead of the guess: image, audio, vector, numeric, categorical, date (and text, series, "
+    "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, regression."
+)
+METRIC_HELP = (
+    "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
+    "default: 1 - loss / loss of the constant predictor, the mean over targets."
+)
+
 
 def fit(
     table: TableFile,
@@ -20,32 +29,51 @@ def fit(
         str | None, typer.Option("--validation", metavar="TABLE", help="Table to choose by; else 15 % of TABLE.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option("--test", metavar="TABLE", help="Table to judge by; else 15 % of TABLE.")
+        str | None,
+        typer.Option(
+            "--test", metavar="TABLE", help="Table to judge by; else 15 % of TABLE, or none with --validation."
+        ),
     ] = None,
     group: Annotated[
         str | None, typer.Option("--group", metavar="COLUMN", help="Rows with the same value stay in the same part.")
     ] = None,
     split_column: Annotated[
-        str | None, typer.Option("--split-column", metavar="COLUMN", help="Column with train, validation or test.")
+        str | None,
+        typer.Option(
+            "--split-column", metavar="COLUMN", help="Column that says train, validation (valid, val, dev) or test."
+        ),
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="Column to leave out.")] = None,
     inputs: Annotated[
         list[str] | None, typer.Option("--input", metavar="COLUMN", help="Input column; if given, only these are.")
     ] = None,
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", metavar="COLUMN=KIND", help="Kind of a column, instead of the guess.")
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="COLUMN=KIND",
+            help=KIND_HELP,
+        ),
     ] = None,
     schema: Annotated[
         str | None, typer.Option("--schema", metavar="FILE", help="A schema.json, edited by you.")
     ] = None,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", metavar="SECONDS", help="For the whole fit; default 600.")
+        float | None,
+        typer.Option(
+            "--time-limit", metavar="SECONDS", help="For the whole fit, give or take 10 % and 10 s; default 600."
+        ),
     ] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", metavar="N", help="Go by counts instead of time: same seed, same result.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option("--metric", metavar="NAME", help="Compare by accuracy, auroc, r2, ...; default: loss.")
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help=METRIC_HELP,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides splits, weights and draws.")] = 0,
     bad_rows: BadRows = "fail",

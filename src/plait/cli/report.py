@@ -23,10 +23,13 @@ def report(
 
       plait report run --open
     """
+    from plait.exceptions import InputError
     from plait.pipeline.run import read_manifest
     from plait.report.page import write_report
 
     path = out or run / "report.html"
+    if path.is_dir():
+        raise InputError(f"--out {path} is a folder; give the path of a file, such as {path / 'report.html'}.")
     write_report(path, read_manifest(run))
     typer.echo(str(path))
     if browse:

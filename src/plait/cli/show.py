@@ -8,21 +8,24 @@ from plait.cli._options import AsJson, Run, print_json
 
 
 def show(run: Run, as_json: AsJson = False) -> None:
-    """Print the architecture of the returned predictor, and which modalities it uses.
+    """Print what decides in the returned predictor (architecture, rule, one modality), and the modalities it uses.
 
     [bold]Example[/]
 
       plait show run
     """
-    from plait.pipeline.run import describe, read_manifest
+    from plait.pipeline.run import describe, leaderboard_rows, read_manifest
 
-    told = describe(read_manifest(run))
+    manifest = read_manifest(run)
+    told = describe(manifest)
     if as_json:
         print_json(told)
         return
     for architecture in told["architectures"]:
         typer.echo(f"architecture  {architecture['text']}")
     if not told["architectures"]:
-        typer.echo("architecture  none: one modality alone, or a late rule")
+        row = next(row for row in leaderboard_rows(manifest) if row["chosen"])
+        words = {"unimodal": "one modality alone", "late": "a rule over the decisions of each modality"}
+        typer.echo(f"decides       {row['name']} ({words.get(row['kind'], row['kind'])})")
     typer.echo(f"used          {', '.join(told['modalities']['used'])}")
     typer.echo(f"discarded     {', '.join(told['modalities']['discarded']) or 'none'}")

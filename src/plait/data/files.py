@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from plait.exceptions import InputError, Problems
+from plait.data.cells import columns_of
+from plait.exceptions import InputError, one_line
 
 NULL_WORDS = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
 """What stands for an empty cell in CSV."""
@@ -61,11 +62,6 @@ def refuse_duplicates(names: list[str], told: str) -> None:
     if len(set(names)) < len(names):
         twice = [name for name, count in Counter(names).items() if count > 1]
         raise InputError(f"{told} has more than one column called {', '.join(map(repr, twice[:5]))}: rename them.")
-
-
-def one_line(error: BaseException, length: int = 300) -> str:
-    """The text of an error on one line, cut to a length."""
-    return " ".join(" ".join(str(part) for part in error.args).split())[:length] or type(error).__name__
 
 
 def _text_problem(path: Path, told: str) -> str | None:
@@ -190,18 +186,7 @@ def _read_jsonl(path: Path, told: str) -> pa.Table:
     except UnicodeDecodeError as error:
         raise InputError(f"{told} is not UTF-8 text ({error}); save it again as UTF-8.") from error
     names = dict.fromkeys(name for row in rows for name in row)
-    columns: dict[str, pa.Array] = {}
-    problems = Problems()
-    for name in names:
-        try:
-            name.encode()
-            columns[name] = pa.array([row.get(name) for row in rows])
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            problems.add(f"Column {name!r} of {told} mixes types ({one_line(error, 160)}). Give it one.")
-        except (pa.ArrowException, OverflowError, UnicodeEncodeError, RecursionError) as error:
-            problems.add(f"Column {name!r} of {told} holds a cell that no table can ({one_line(error, 160)}).")
-    problems.raise_if_any()
-    return pa.table(columns)
+    return columns_of({name: [row.get(name) for row in rows] for name in names}, told)
 
 
 def _json_row(line: str, number: int, told: str) -> dict[str, Any]:

@@ -26,6 +26,11 @@ SAMPLE = 500
 MANY_CLASSES = 50
 """Whole numbers with more distinct values than this are a regression target."""
 
+SPOILED = 0.8
+"""Share of numbers from which on a column of text is said to be one of numbers with something wrong."""
+
+_PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_DRESSED_NUMBER = re.compile(r"[$€£¥]?\s*[+-]?\d[\d.,' \u00a0\u202f]*\s*[%$€£¥]?")
 _TOKEN = re.compile(r"[!-~]+")
 """One word of ASCII characters, as ids and checksums are; text in a script without spaces is not."""
 
@@ -171,6 +176,16 @@ def _input_column(table: Table, name: str, kind: str | None, asked: bool) -> Col
     return Column(name=name, role="input" if found else "ignored", kind=found, reason=reason)
 
 
+def _counting(column: pa.ChunkedArray) -> str:
+    """What to add to the reason of a column of whole numbers that count the rows; else nothing."""
+    if not pa.types.is_integer(column.type) or column.null_count or len(column) < 20:
+        return ""
+    ends = pc.min_max(column).as_py()
+    if ends["max"] - ends["min"] != len(column) - 1 or len(pc.unique(column)) < len(column):
+        return ""
+    return ", though they count the rows, as an id does: it is best ignored unless the order says something"
+
+
 def _sample(table: Table, name: str) -> list[Any]:
     """Up to `SAMPLE` filled cells, spread over the whole column."""
     column = table.column(name)
@@ -184,7 +199,7 @@ def _input_kind(table: Table, name: str) -> tuple[str | None, str]:
         return None, "ignored: every cell is empty"
     rules: list[tuple[Callable[[pa.DataType], bool], Callable[[], tuple[str | None, str]]]] = [
         (pa.types.is_boolean, lambda: ("categorical", "truth values")),
-        (is_number, lambda: ("numeric", "numbers")),
+        (is_number, lambda: ("numeric", f"numbers{_counting(table.column(name))}")),
         (is_date_type, lambda: ("date", "dates")),
         (pa.types.is_large_binary, lambda: _kind_of_media(_sample(table, name))),
         (pa.types.is_struct, lambda: _kind_of_struct(kind, _sample(table, name))),
@@ -253,8 +268,20 @@ def _kind_of_text(table: Table, name: str, cells: list[str]) -> tuple[str | None
     distinct, count = len(pc.unique(trimmed)), len(trimmed)
     if count >= 20 and distinct > 0.9 * count:
         what = "strings without spaces" if tokens else "short strings"
-        return None, f"ignored: looks like an id ({distinct:,} distinct {what} in {count:,} rows)"
-    return "categorical", f"{distinct:,} distinct short strings"
+        return None, f"ignored: looks like an id ({distinct:,} distinct {what} in {count:,} rows){_spoiled(filled)}"
+    return "categorical", f"{distinct:,} distinct short strings{_spoiled(filled)}"
+
+
+def _spoiled(cells: list[str]) -> str:
+    """What to add to the reason of a column of text that was perhaps meant to hold numbers; else nothing."""
+    plain = [cell for cell in cells if _PLAIN_NUMBER.fullmatch(cell)]
+    if SPOILED * len(cells) <= len(plain) < len(cells):
+        odd = next(cell for cell in cells if not _PLAIN_NUMBER.fullmatch(cell))
+        return f", though {len(plain) / len(cells):.0%} of them are numbers: is {odd!r:.20} to be an empty cell?"
+    dressed = [cell for cell in cells if _DRESSED_NUMBER.fullmatch(cell) and not _PLAIN_NUMBER.fullmatch(cell)]
+    if dressed and len(dressed) + len(plain) >= SPOILED * len(cells):
+        return f", though they look like numbers: write {dressed[0]!r:.20} with digits and a point alone"
+    return ""
 
 
 def _kind_of_media_text(cell: str, table: Table) -> str | None:
@@ -286,7 +313,8 @@ def _task_kind(table: Table, name: str) -> tuple[str | None, str]:
     distinct = len(pc.unique(column))
     if is_number(kind) and (distinct > MANY_CLASSES or not _is_whole(column)):
         return "regression", f"numbers with {distinct:,} distinct values"
-    return ("binary" if distinct <= 2 else "multiclass"), f"{distinct:,} class{'es' * (distinct != 1)}"
+    spoiled = _spoiled([cell.strip() for cell in _sample(table, name)]) if pa.types.is_string(kind) else ""
+    return ("binary" if distinct <= 2 else "multiclass"), f"{distinct:,} class{'es' * (distinct != 1)}{spoiled}"
 
 
 def _is_whole(column: pa.ChunkedArray) -> bool:

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from plait.data.files import one_line, read_file, refuse_duplicates
-from plait.data.plain import plain_column
-from plait.exceptions import InputError, Problems, did_you_mean
+from plait.data.cells import columns_of
+from plait.data.files import read_file, refuse_duplicates
+from plait.data.plain import is_number, plain_column
+from plait.exceptions import InputError, Problems, did_you_mean, one_line
 
 METADATA_KEY = b"plait"
 """Key of the Parquet metadata that may carry column roles and kinds, as JSON: {"roles": {...}, "kinds": {...}}."""
@@ -79,13 +80,21 @@ def read_table(source: Any, name: str | None = None) -> Table:
     return replace(table, data=_plain(table))
 
 
-def concat(tables: Iterable[Table]) -> Table:
+def concat(tables: Iterable[Table], loosely: Iterable[str] = ()) -> Table:
     """The rows of several tables under one another; columns that one lacks are empty there.
+
+    Args:
+        tables: The tables.
+        loosely: Columns that become text where they are text in one table and numbers or truth values in another.
 
     Raises:
         InputError: A column has types that do not go together.
     """
     parts = list(tables)
+    for name in loosely:
+        types = [part.column(name).type for part in parts if name in part.columns]
+        if any(map(pa.types.is_string, types)) and any(is_number(kind) or pa.types.is_boolean(kind) for kind in types):
+            parts = [p.with_column(name, p.column(name).cast(pa.string())) if name in p.columns else p for p in parts]
     try:
         joined = pa.concat_tables([part.data for part in parts], promote_options="permissive")
     except pa.ArrowException as error:
@@ -110,12 +119,12 @@ def _from_memory(source: Any, name: str) -> Table:
             return Table(source, name, None, *_carried(source))
         if hasattr(source, "columns") and hasattr(source, "iloc"):
             _check_frame_names(list(source.columns), name)
-            return Table(pa.Table.from_pandas(source, preserve_index=False).replace_schema_metadata(None), name)
+            return Table(columns_of({column: source[column] for column in source.columns}, name), name)
         if hasattr(source, "to_arrow"):
             return Table(source.to_arrow(), name)
         if isinstance(source, dict):
             _check_frame_names(list(source), name)
-            return Table(pa.table({key: pa.array(value) for key, value in source.items()}), name)
+            return Table(columns_of(source, name), name)
     except (pa.ArrowException, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{name} cannot be read as a table: {one_line(error)}. Each column must hold one type."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from plait._version import __version__
+from plait.data.batches import MOST_AT_ONCE, rows_at_once
 from plait.data.cache import ArrayCache
 from plait.data.digest import key_of
 from plait.data.workers import in_order
@@ -39,7 +40,8 @@ GROUP = 16
 
 def hidden_states(
     network: nn.Module, widths: Sequence[int], values: NDArray[Any], rows: NDArray[np.int64], identity: str,
-    cache: ArrayCache, *, batch_size: int = 256, device: str = "cpu", workers: int = 1, advance: Advance | None = None,
+    cache: ArrayCache, *, batch_size: int | None = None, device: str = "cpu", workers: int = 1,
+    advance: Advance | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Hidden states of some rows, from the cache if they were computed before.
 
@@ -52,7 +54,8 @@ def hidden_states(
         rows: Positions of the wanted rows.
         identity: What the inputs are (content digests and reader options): part of the cache's key.
         cache: Where the states go.
-        batch_size: Rows per forward pass; it is part of the key, since float sums depend on it in the last bit.
+        batch_size: Rows per forward pass; by default what suits the device. It is part of the key, since float sums
+            depend on it in the last bit.
         device: Where to run.
         workers: Processes to encode with on the CPU, one thread each; the result does not depend on it.
         advance: Told after every batch how many rows were encoded.
@@ -60,6 +63,7 @@ def hidden_states(
     Returns:
         [rows, sum of widths]: the layers side by side, in the order of `rows`.
     """
+    batch_size = batch_size or (rows_at_once(values.shape[1:]) if device == "cpu" else MOST_AT_ONCE)
     key = "states-" + key_of([__version__, identity, weights_digest(network), rows.tobytes(), str(batch_size), device])
     shape = (len(rows), sum(widths))
     found = cache.get(key)

@@ -105,9 +105,12 @@ class MapStack(nn.Module):
             nn.ReLU(),
         )
         self.widths = (shape[0] * self.near_raw[0] * self.near_raw[1], *channels, dense)
+        # On a CPU, this takes half of the time from a forward pass.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, maps: Tensor) -> HiddenStates:
         """[B, channels, height, width] to the layers."""
+        maps = maps.contiguous(memory_format=torch.channels_last)
         layers = [F.adaptive_avg_pool2d(maps, self.near_raw).flatten(1)]
         for layer in self.blocks:
             maps = layer(maps)

@@ -185,18 +185,24 @@ class Stage(ABC):
         """Names of the files, in the run folder, without which a result is worth nothing."""
         return []
 
+    def is_stale(self, fit: Fit, result: dict[str, Any]) -> bool:
+        """Whether a result for these inputs is to be had better now; by default never."""
+        return False
+
     def __call__(self, fit: Fit) -> None:
         """Run the stage, or take its result from the run folder."""
         earlier = [json.dumps(_without_seconds(fit.results[name]), sort_keys=True) for name in self.after]
         key = key_of([__version__, self.name, *earlier, *self.inputs(fit)])
         marker = fit.run.marker(self.name)
         whole = all((fit.run.path / name).exists() for name in self.files(fit))
-        if marker is not None and marker.get("key") == key and whole:
+        valid = marker is not None and marker.get("key") == key and whole
+        if marker is not None and valid and not self.is_stale(fit, marker["result"]):
             result, seconds = marker["result"], float(marker["seconds"])
         else:
             fit.redone = True
             fit.run.log("stage", name=self.name, state="begun")
             before, started = len(fit.notes), time.monotonic()
+            fit.clock.spent -= float(marker["seconds"]) if marker is not None and fit.clock.spent else 0.0
             fit.key = key
             result = self.work(fit) | {"notes": fit.notes[before:]}
             result = json.loads(json.dumps(result, allow_nan=False))

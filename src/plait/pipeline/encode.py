@@ -68,6 +68,10 @@ class EncodeStage(Stage):
         """The weights."""
         return [f"stages/{self.name}.safetensors"]
 
+    def is_stale(self, fit: Fit, result: dict[str, Any]) -> bool:
+        """Whether time ended the training, and there is more of it now."""
+        return result["cut"] is not None and (fit.options.limit or math.inf) > result["cut"]
+
     def work(self, fit: Fit) -> dict[str, Any]:
         """Train."""
         reader, decoded = fit.readers[self.modality], fit.decoded[self.modality]
@@ -91,8 +95,16 @@ class EncodeStage(Stage):
         )  # fmt: skip
         history = trainer.fit(rows.at(train), rows.at(validation)) if len(train) > 1 else []
         fit.narrator.end()
+        if trainer.cut:
+            fit.note(
+                f"Time ended the learning of {self.modality} after {len(history)} of {trainer.plan.epochs} passes; "
+                "a longer time limit lets it learn on."
+            )
         save_tensors(fit.run.path / self.files(fit)[0], network.state_dict())
-        return {"encoder": name, "rows": len(train), "history": [asdict(record) for record in history]}
+        return {
+            "encoder": name, "rows": len(train), "history": [asdict(record) for record in history],
+            "cut": fit.options.limit if trainer.cut else None,
+        }  # fmt: skip
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trained network; the checkpoint is no longer needed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -42,6 +43,10 @@ class EvaluateStage(Stage):
         """Outputs and weights of every trial."""
         return ["stages/evaluate.safetensors"]
 
+    def is_stale(self, fit: Fit, result: dict[str, Any]) -> bool:
+        """Whether time ended a training, and there is more of it now."""
+        return result["cut"] is not None and (fit.options.limit or math.inf) > result["cut"]
+
     def work(self, fit: Fit) -> dict[str, Any]:
         """Evaluate, write the ledger, keep outputs and weights."""
         candidates = self.candidates(fit)
@@ -54,9 +59,14 @@ class EvaluateStage(Stage):
         fit.narrator.begin("Comparing ways to combine", len(candidates))
         trials = evaluator.evaluate(candidates, self._seconds(fit), lambda name: fit.narrator.advance())
         fit.narrator.end()
+        if evaluator.cut:
+            fit.note(
+                f"Time ended {evaluator.cut} trainings of fusion networks; a longer time limit lets them learn on."
+            )
         Ledger(fit.run.path / "trials.sqlite").record(trials, "competitors", 0, fit.options.seed)
         save_tensors(fit.run.path / self.files(fit)[0], _pack(trials))
         return {
+            "cut": fit.options.limit if evaluator.cut else None,
             "trials": [
                 {
                     "candidate": trial.candidate.model_dump(exclude_defaults=True),
@@ -65,7 +75,7 @@ class EvaluateStage(Stage):
                     "seconds": trial.seconds,
                 }
                 for trial in trials
-            ]
+            ],
         }
 
     def candidates(self, fit: Fit) -> list[Candidate]:

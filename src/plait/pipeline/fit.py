@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from plait.data.cache import ArrayCache
+from plait.data.digest import key_of
 from plait.encoders.threads import contained
 from plait.exceptions import InputError, Problems
 from plait.pipeline._base import Clock, Fit
@@ -13,7 +15,7 @@ from plait.pipeline.choose import ChooseStage
 from plait.pipeline.decode import DecodeStage
 from plait.pipeline.encode import EncodeStage
 from plait.pipeline.evaluate import EvaluateStage
-from plait.pipeline.narrator import Narrator
+from plait.pipeline.narrator import LogNarrator, Narrator
 from plait.pipeline.options import FitOptions
 from plait.pipeline.read import read_source
 from plait.pipeline.refit import RefitStage
@@ -30,7 +32,7 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
         options: What to do.
         out: The run folder.
         resume: Whether to go on with a run that is there.
-        narrator: Told what is being done.
+        narrator: Told what is being done; by default the log called `plait`.
 
     Returns:
         Whether anything was left to do.
@@ -38,7 +40,7 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
     Raises:
         InputError: All mistakes of the call together; nothing is left behind by a call that could not begin.
     """
-    narrator = narrator or Narrator()
+    narrator, options = narrator or LogNarrator(), options.plain()
     problems = Problems()
     clock = Clock(options.limit)
     try:
@@ -49,8 +51,8 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
         source, notes = read_source(options, narrator, problems)
         run = RunFolder(out, resume)
         try:
-            clock.spent = _spent(run)
             fit = Fit(options, run, source, narrator, clock, ArrayCache())
+            _go_on(fit)
             run.log(
                 "fit", fingerprint=source.fingerprint, seed=options.seed, limit=options.limit, trials=options.trials
             )
@@ -69,10 +71,35 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
 def _stages(fit: Fit) -> None:
     SplitStage()(fit)
     DecodeStage()(fit)
-    for number, modality in enumerate(fit.modalities):
-        EncodeStage(modality.name, number)(fit)
+    # Under a time limit, what is learned quickly comes first and leaves the rest of its share to the others.
+    sizes = [math.prod(fit.decoded[modality.name].values.shape[1:]) for modality in fit.modalities]
+    for number in sorted(range(len(sizes)), key=lambda number: (sizes[number], number)):
+        EncodeStage(fit.modalities[number].name, number)(fit)
+    fit.networks = {modality.name: fit.networks[modality.name] for modality in fit.modalities}
     for stage in (CacheStage(), EvaluateStage(), ChooseStage(), RefitStage(), TestStage(), ReportStage()):
         stage(fit)
+
+
+def _go_on(fit: Fit) -> None:
+    """Compare with the call that began the run: refuse other targets, tell of other rows, charge the time spent.
+
+    Raises:
+        InputError: The run learns other targets.
+    """
+    targets = sorted(column.name for column in fit.source.schema.targets)
+    key = key_of([fit.source.fingerprint, str(fit.options.seed)])
+    begun = fit.run.marker("begin")
+    if begun is not None and begun["result"]["targets"] != targets:
+        was, wanted = (", ".join(map(repr, names)) for names in (begun["result"]["targets"], targets))
+        raise InputError(
+            f"The run {fit.run.path} learns {was}, not {wanted}; give another --out, or the same --target to go on."
+        )
+    if begun is not None and begun["key"] != key:
+        fit.note("The tables, the kinds of their columns or the seed are not those this run began with: all is redone.")
+    elif begun is not None:
+        fit.clock.spent = _spent(fit.run)
+    if begun is None or begun["key"] != key:
+        fit.run.mark("begin", key, {"targets": targets}, 0.0)
 
 
 def _spent(run: RunFolder) -> float:

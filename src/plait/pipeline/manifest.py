@@ -70,6 +70,7 @@ def _modality(fit: Fit, number: int, name: str) -> dict[str, Any]:
         "encoder": fit.encoders[name],
         "widths": list(fit.networks[name].widths),
         "epochs": len(history),
+        "cut": fit.results[f"encode-{number}"]["cut"] is not None,
     }
 
 

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
+from os import PathLike
+from types import NoneType
+from typing import Any, Final, Literal
+
+import numpy as np
 
 from plait.data.infer import Wishes
+from plait.data.schema import Schema
 from plait.exceptions import Problems, did_you_mean
 
 DEFAULT_TIME_LIMIT = 600.0
 BAD_ROWS = ("fail", "skip")
+
+TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
+    "time_limit": ((Real, NoneType), "a number of seconds above 0, or None"),
+    "trials": ((Integral, NoneType), "a whole number from 1 on, or None"),
+    "seed": ((Integral,), "a whole number"),
+    "metric": ((str, NoneType), "the name of a metric, or None"),
+    "bad_rows": ((str,), "'fail' or 'skip'"),
+    "workers": ((Integral, NoneType), "a whole number from 1 on, or None"),
+    "device": ((str,), "'auto', 'cpu' or 'cuda'"),
+}
+"""Types that an option may have, and what to say of another."""
+
+
+def _is_one_of(value: Any, types: tuple[type, ...]) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -22,7 +43,7 @@ class FitOptions:
         validation: Table to choose by, instead of rows carved out of `table`.
         test: Table to judge by, instead of rows carved out of `table`.
         wishes: What the caller said about columns.
-        schema: Path of an edited `schema.json`, instead of inference.
+        schema: An edited schema or the path of one, instead of inference.
         time_limit: Seconds for the whole fit; None with `trials` given goes by counts and reads no clock.
         trials: How many fusion architectures to try beside the standing competitors.
         seed: Decides splits, weights, batches, bootstrap draws.
@@ -37,7 +58,7 @@ class FitOptions:
     validation: Any = None
     test: Any = None
     wishes: Wishes = field(default_factory=Wishes)
-    schema: str | None = None
+    schema: Any = None
     time_limit: float | None = None
     trials: int | None = None
     seed: int = 0
@@ -49,6 +70,18 @@ class FitOptions:
 
     def check(self, problems: Problems) -> None:
         """Note every mistake that can be seen without reading a table."""
+        wrong = [name for name, (types, _) in TYPES.items() if not _is_one_of(getattr(self, name), types)]
+        for name in wrong:
+            problems.add(f"--{name.replace('_', '-')} is {getattr(self, name)!r}; give {TYPES[name][1]}.")
+        if not wrong:
+            self._check_values(problems)
+
+    def plain(self) -> FitOptions:
+        """The same with Python's own numbers in place of NumPy's."""
+        numbers = {name: value.item() for name, value in vars(self).items() if isinstance(value, np.generic)}
+        return replace(self, **numbers)
+
+    def _check_values(self, problems: Problems) -> None:
         if self.time_limit is not None and self.trials is not None:
             problems.add(
                 "Both --time-limit and --trials are given; give one: a limit in seconds, or a number of trials."
@@ -67,6 +100,8 @@ class FitOptions:
             problems.add(
                 "--split-column says which rows are for what, and so do --validation and --test; give one of both."
             )
+        if not isinstance(self.schema, Schema | str | PathLike | NoneType):
+            problems.add(f"schema is a {type(self.schema).__name__}; give a Schema, or the path of a schema.json.")
         if self.schema and (self.wishes.inputs or self.wishes.ignored or self.wishes.kinds or self.wishes.targets):
             problems.add("--schema holds roles and kinds already; change them there, or leave --schema out.")
         self._check_device(problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from plait.data.digest import column_digests, key_of, modality_digests
 from plait.data.infer import Wishes, infer_schema
 from plait.data.resolve import resolve_media
-from plait.data.schema import Schema
+from plait.data.schema import TABULAR, Schema
 from plait.data.splits import TEST, TRAIN, VALIDATION, split_from_column
 from plait.data.table import Table, concat, read_table, require_columns
 from plait.encoders._base import has_encoder
@@ -46,6 +47,7 @@ def read_source(options: FitOptions, narrator: Narrator, problems: Problems) -> 
     check_tables(schema, tables, options.metric)
     source = _assemble(schema, tables, options)
     narrator.end()
+    narrator.tell(_in_short(schema))
     return source, notes + _told(schema, tables)
 
 
@@ -68,9 +70,9 @@ def _read_all(options: FitOptions, problems: Problems) -> dict[int, Table]:
 
 def _schema(options: FitOptions, table: Table, problems: Problems) -> Schema | None:
     try:
-        if not options.schema:
+        if not isinstance(options.schema, Schema | str | PathLike):
             return infer_schema(table, options.wishes)
-        schema = Schema.load(options.schema)
+        schema = options.schema if isinstance(options.schema, Schema) else Schema.load(options.schema)
         require_columns(table, [column.name for column in schema.columns if column.role != "ignored"], "schema")
         group, split = options.wishes.group, options.wishes.split
         if not (group or split):
@@ -114,7 +116,7 @@ def _assemble(schema: Schema, tables: dict[int, Table], options: FitOptions) -> 
         start += len(table)
     origin = np.concatenate([np.full(len(tables[part]), part, np.int8) for part in sorted(tables)])
     numbers = np.concatenate([np.arange(len(tables[part])) for part in sorted(tables)])
-    table = concat(parts)
+    table = concat(parts, [column.name for column in schema.named("input")])
     digests = {m.name: modality_digests(table, m) for m in schema.modalities}
     others = [column_digests(table.column(c.name)) for c in schema.columns if c.role in ("target", "group", "split")]
     given = _given(table, schema, origin, tables)
@@ -140,9 +142,25 @@ def _given(table: Table, schema: Schema, origin: NDArray[np.int8], tables: dict[
     return np.where(origin == TRAIN, np.int8(TRAIN if VALIDATION in tables else -1), origin)
 
 
+def _in_short(schema: Schema) -> str:
+    targets = ", ".join(f"{column.name} ({column.kind}: {column.reason})" for column in schema.targets)
+    inputs = ", ".join(
+        f"{m.name} ({m.kind})"
+        if m.kind != TABULAR
+        else f"{TABULAR} ({', '.join(m.columns[:8])}{' ...' * (len(m.columns) > 8)})"
+        for m in schema.modalities
+    )
+    return f"Learning {targets} from {inputs}."
+
+
 def _told(schema: Schema, tables: dict[int, Table]) -> list[str]:
     ignored = [column for column in schema.named("ignored") if column.reason.startswith("ignored: ")]
-    notes = [f"Column {c.name!r} is {c.reason}." for c in ignored if "no encoder" not in c.reason]
+    notes = [
+        f"Column {c.name!r} is {c.reason}."
+        for c in ignored
+        if "no encoder" not in c.reason and "though" not in c.reason
+    ]
+    notes += [f"Column {c.name!r} ({c.kind}) holds {c.reason}." for c in schema.columns if ", though " in c.reason]
     known = {column.name for column in schema.columns}
     for part in (VALIDATION, TEST):
         extra = [name for name in tables[part].columns if name not in known] if part in tables else []

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from torch import Tensor
 
 from plait.pipeline._base import Fit, Stage
-from plait.pipeline.run import file_digest
+from plait.pipeline.run import MANIFEST, file_digest
 from plait.training.checkpoints import save_tensors
 
 WEIGHTS: Final = "weights.safetensors"
@@ -29,6 +29,7 @@ class RefitStage(Stage):
         tensors: dict[str, Tensor] = {f"decision/{name}": tensor for name, tensor in trial.weights.items()}
         for number, name in enumerate(trial.candidate.used):
             tensors |= {f"network/{number}/{key}": value for key, value in fit.networks[name].state_dict().items()}
+        (fit.run.path / MANIFEST).unlink(missing_ok=True)  # until the new one, the run is unfinished, not altered
         save_tensors(fit.run.path / WEIGHTS, tensors)
         return {"weights": file_digest(fit.run.path / WEIGHTS)}
 

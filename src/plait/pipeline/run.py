@@ -22,6 +22,9 @@ FORMAT: Final = 1
 
 MANIFEST: Final = "plait.json"
 
+WRITTEN: Final = ("weights.safetensors", "trials.sqlite", "splits.parquet", "log.jsonl", "report.html")
+"""What a run folder holds beside the manifest and the stages' results."""
+
 
 class RunFolder:
     """A run folder being written.
@@ -62,7 +65,14 @@ class RunFolder:
         """
         if path.exists() and not path.is_dir():
             raise InputError(f"--out {path} is a file; give the path of a folder that does not exist yet.")
-        if not resume and ((path / MANIFEST).exists() or (path / "stages").exists()):
+        is_run = (path / MANIFEST).exists() or (path / "stages").exists()
+        others = [name for name in WRITTEN if (path / name).exists()]
+        if others and not is_run:
+            raise InputError(
+                f"--out {path} is no run, but holds {', '.join(others)}, which a fit would write over; give another "
+                "folder."
+            )
+        if not resume and is_run:
             raise InputError(f"--out {path} holds a run. Go on with it by --resume, or give another folder.")
         parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from plait.report.figures import DASH, counted, interval, is_known, number, short, signed
 from plait.report.words import LOWER_IS_BETTER, listed, metric_head, metric_words
+from plait.search import choosing
 
 MOST_FIGURES: Final = 4
 PERCENTAGES: Final = frozenset({"accuracy", "balanced_accuracy"})
@@ -113,9 +114,7 @@ def verdict(content: Content) -> str:
     fusion = content["choice"]["fusion"]
     if fusion is None:
         return "Nothing to fuse" if len(content["modalities"]) == 1 else "Not compared"
-    if fusion["low"] > 0:
-        return "Fusion pays"
-    return "Fusion makes it worse" if fusion["high"] < 0 else "Fusion does not pay"
+    return choosing.verdict(choosing.Comparison(**fusion), len(content["used"]) > 1)
 
 
 def difference(content: Content) -> Difference | None:

@@ -185,6 +185,18 @@ def _sentence(trials: Sequence[Trial], chosen: int, best: int, fusion: Compariso
         f"{fusion.better} against {fusion.than}: {fusion.difference:+.4f} "
         f"(95 % interval {fusion.low:+.4f} to {fusion.high:+.4f})"
     )
+    return f"{why} {verdict(fusion, len(trials[chosen].candidate.used) > 1)}: {told}."
+
+
+def verdict(fusion: Comparison, fused: bool) -> str:
+    """Whether fusion pays, in a few words.
+
+    Args:
+        fusion: The best candidate of several modalities against the best single one.
+        fused: Whether the returned candidate reads several modalities.
+    """
     if fusion.low > 0:
-        return f"{why} Fusion pays: {told}."
-    return f"{why} Fusion makes it worse: {told}." if fusion.high < 0 else f"{why} Fusion does not pay: {told}."
+        return "Fusion pays"
+    if fusion.high < 0:
+        return "Fusion makes it worse"
+    return "Whether fusion pays is undecided" if fused else "Fusion does not pay"

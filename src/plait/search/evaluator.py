@@ -66,6 +66,8 @@ class Evaluator:
         plan: How to train what has weights.
         metric: None for the default score, or a metric's name.
         device: Where to train.
+
+    `cut` counts the trainings that time ended.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Evaluator:
             {name: values[validation] for name, values in labels.labelled.items()},
             None if labels.groups is None else labels.groups[validation],
         )
+        self.cut = 0
         self._moments: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
 
     def evaluate(
@@ -144,6 +147,7 @@ class Evaluator:
             plan = replace(self.plan, seed=seed, seconds=limit)
             trainer = Trainer(self._model(module), [Supervised()], plan, device=self.device)
             trainer.fit(self._only(self.train, module), self._only(self.validation, module))
+            self.cut += trainer.cut
             outputs.append(self._outputs(module))
             first = first or module
         if first is None:

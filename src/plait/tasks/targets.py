@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from plait.data.readers.tabular import category_name
 from plait.data.schema import Column
 from plait.data.table import Table
 from plait.exceptions import InputError, Problems
@@ -127,6 +129,10 @@ def _numbers(name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(numbers, dtype=np.float64)
 
 
+def _code(text: str, index: Mapping[str, int], loosely: Mapping[str | None, int]) -> int:
+    return index[text] if text in index else loosely.get(category_name(text), -1)
+
+
 def is_classification(kind: str | None) -> bool:
     """Whether a task kind (None: none could be told) is one of classes."""
     return kind is not None and kind in TASK_KIND_REGISTRY and TASK_KIND_REGISTRY[kind].classification
@@ -145,11 +151,22 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
         names, counts = np.unique([text for text in label_texts(table.column(target.name)) if text], return_counts=True)
         single = [str(name) for name in names[counts == 1]]
         if single and len(names) > 1:
+            more = f" and {len(single) - 5:,} more" if len(single) > 5 else ""
+            regression = (
+                f" If it is a quantity, not a class: --kind {target.name}=regression."
+                if _numeric(table, target)
+                else ""
+            )
             problems.add(
-                f"Target {target.name!r}: class {', '.join(map(repr, single[:5]))} has one row only; two are needed, "
-                "one to learn from and one to check on. Add rows, or empty that label (a row without a label may stay)."
+                f"Target {target.name!r}: class {', '.join(map(repr, single[:5]))}{more} has one row only; two are "
+                "needed, one to learn from and one to check on. Add rows, or empty that label (a row without a label "
+                f"may stay).{regression}"
             )
     problems.raise_if_any()
+
+
+def _numeric(table: Table, target: Column) -> bool:
+    return _label_type(table.column(target.name).type) in ("int", "float") or "are numbers" in target.reason
 
 
 def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -167,6 +184,8 @@ def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArr
         values = (_numbers(task.name, column) - task.mean) / task.scale
         return np.nan_to_num(values).astype(np.float32), ~np.isnan(values)
     index = {text: position for position, text in enumerate(task.classes)}
+    # A label written otherwise than in training (1 for 1.0, True for true) counts, unless that is a class of its own.
+    loosely = {category_name(text): position for position, text in enumerate(task.classes)} | index
     texts = label_texts(column)
-    codes = np.array([0 if text is None else index.get(text, -1) for text in texts], np.float32)
+    codes = np.array([0 if text is None else _code(text, index, loosely) for text in texts], np.float32)
     return codes, np.array([text is not None for text in texts], np.bool_)

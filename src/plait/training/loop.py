@@ -87,6 +87,8 @@ class Trainer:
         checkpoint: A file to write after every epoch and to go on from if it is there (same result as in one go); one
             that belongs to another plan, model or other rows is not used.
         device: Where to train.
+
+    `history` has a record per epoch; `cut` says whether time ended the training.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Trainer:
         self.best_score = -math.inf
         self.total_steps = 1
         self.steps = 0
+        self.cut = False
         self.started = 0.0
         self.identity = ""
 
@@ -125,6 +128,7 @@ class Trainer:
                     break
                 loss = self.epoch(train, epoch)
                 self.judge(epoch, loss, validation)
+        self.cut = self.plan.seconds is not None and self.steps < self.total_steps and self.progress >= 1
         self.keep_best()
         return self.history
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from plait.data.batches import Batch, Rows
+from plait.data.batches import MOST_AT_ONCE, Batch, Rows
 from plait.encoders._base import Encoder, HiddenStates
 from plait.fusion.candidates import Decision
 from plait.tasks._base import Task
@@ -86,12 +86,12 @@ class Model(nn.Module):
         return self.outputs(self.hidden(batch), batch)
 
     @torch.inference_mode()
-    def predict(self, rows: Rows, batch_size: int = 256) -> dict[str, Tensor]:
+    def predict(self, rows: Rows, batch_size: int | None = None) -> dict[str, Tensor]:
         """Outputs by task for all rows, [rows, outputs], in evaluation mode and in order; on the CPU."""
         self.eval()
         device = next((tensor.device for tensor in self.state_dict().values()), torch.device("cpu"))
         pieces: dict[str, list[Tensor]] = {task.name: [] for task in self.tasks}
-        for batch in rows.in_order(batch_size):
+        for batch in rows.in_order(batch_size or (None if device.type == "cpu" else MOST_AT_ONCE)):
             for name, values in self(batch.to(device)).items():
                 pieces[name].append(values.cpu())
         sizes = {task.name: task.outputs for task in self.tasks}
