@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def _schema(options: FitOptions, table: Table, problems: Problems) -> Schema | N
     try:
         if not isinstance(options.schema, Schema | str | PathLike):
             return infer_schema(table, options.wishes)
-        schema = options.schema if isinstance(options.schema, Schema) else Schema.load(options.schema)
+        schema = options.schema if isinstance(options.schema, Schema) else Schema.load(Path(options.schema))
         require_columns(table, [column.name for column in schema.columns if column.role != "ignored"], "schema")
         group, split = options.wishes.group, options.wishes.split
         if not (group or split):
@@ -143,7 +144,8 @@ def _given(table: Table, schema: Schema, origin: NDArray[np.int8], tables: dict[
 
 
 def _in_short(schema: Schema) -> str:
-    targets = ", ".join(f"{column.name} ({column.kind}: {column.reason})" for column in schema.targets)
+    kinds = {c.name: c.kind if "said so" in c.reason else f"{c.kind}, {c.reason}" for c in schema.targets}
+    targets = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
     inputs = ", ".join(
         f"{m.name} ({m.kind})"
         if m.kind != TABULAR
