@@ -27,7 +27,7 @@ from plait.fusion.candidates import Candidate
 from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
-from plait.pipeline.options import BAD_ROWS, FitOptions
+from plait.pipeline.options import BAD_ROWS, DEFAULT_STRATEGY, FitOptions
 from plait.pipeline.refit import WEIGHTS
 from plait.pipeline.run import describe, file_digest, leaderboard_rows, read_manifest
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
@@ -57,6 +57,7 @@ def fit(
     schema: Schema | str | Path | None = None,
     time_limit: float | None = None,
     trials: int | None = None,
+    strategy: str = DEFAULT_STRATEGY,
     seed: int = 0,
     metric: str | None = None,
     bad_rows: BadRows = "fail",
@@ -82,6 +83,7 @@ def fit(
         schema: An edited schema, or the path of one (`schema.json`), instead of the five arguments before.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
         trials: Go by counts instead: the same seed then gives the same result, bit for bit on one CPU machine.
+        strategy: How architectures are searched for: progressive, random, similarity.
         seed: Decides splits, weights, batches, bootstrap draws.
         metric: Compare candidates by this metric instead of 1 - loss / loss of the constant predictor.
         bad_rows: What to do with unreadable rows: refuse the table, or skip them.
@@ -109,8 +111,8 @@ def fit(
     """
     wishes = _wishes(target, group, split_column, ignore, inputs, kinds)
     options = FitOptions(
-        table, validation, test, wishes, schema, time_limit, trials, seed, metric, bad_rows, allow_outside, workers,
-        device,
+        table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
+        workers, device,
     )  # fmt: skip
     if not isinstance(out, str | PathLike):
         raise InputError(f"out is {out!r}; give the path of a folder.")

@@ -40,7 +40,7 @@ def network(architecture: Architecture, seed: int = 0) -> FusionNetwork:
     with seeded_build(seed, "network"):
         made = FusionNetwork(architecture, WIDTHS, TASKS, width=8).eval()
         for cell in made.cells:
-            torch.nn.init.normal_(cell.absent)
+            torch.nn.init.normal_(cell.own["absent"])
             torch.nn.init.normal_(cell.empty)
     return made
 
@@ -76,8 +76,8 @@ def test_absent_sources_are_replaced_by_learned_vectors() -> None:
     expected = torch.stack(
         [
             one(image[0]) + two(sound[0]),
-            cell.absent[0] + two(sound[1]),
-            one(image[2]) + cell.absent[1],
+            cell.own["absent"][0] + two(sound[1]),
+            one(image[2]) + cell.own["absent"][1],
             cell.empty,
         ]
     )
@@ -108,7 +108,7 @@ def test_absence_is_passed_on_from_cell_to_cell() -> None:
     expected = torch.stack(
         [
             last.projections[0](sound[0]) + last.projections[1](cell1),
-            last.projections[0](sound[1]) + last.absent[1],
+            last.projections[0](sound[1]) + last.own["absent"][1],
             last.empty,
         ]
     ).tanh()

@@ -13,7 +13,9 @@ from plait.cli.fit import print_run
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="The run folder to write.")] = Path("demo-run"),
-    trials: Annotated[int, typer.Option("--trials", help="Concatenations to try beside the standing competitors.")] = 3,
+    trials: Annotated[
+        int, typer.Option("--trials", help="Fusion architectures to try, and as many again at random.")
+    ] = 24,
     seed: Annotated[int, typer.Option("--seed", help="Decides weights and draws.")] = 0,
     as_json: AsJson = False,
 ) -> None:

@@ -67,6 +67,9 @@ def fit(
     trials: Annotated[
         int | None, typer.Option("--trials", metavar="N", help="Go by counts instead of time: same seed, same result.")
     ] = None,
+    strategy: Annotated[
+        str, typer.Option("--strategy", metavar="NAME", help="How to search: progressive, random or similarity.")
+    ] = "progressive",
     metric: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +109,7 @@ def fit(
         predictor = fit_table(
             table, target or [], out=out, validation=validation, test=test, group=group, split_column=split_column,
             ignore=ignore or [], inputs=inputs or [], kinds=parse_kinds(kind or []), schema=schema,
-            time_limit=time_limit, trials=trials, seed=seed, metric=metric, bad_rows=bad_rows,  # type: ignore[arg-type]
+            time_limit=time_limit, trials=trials, strategy=strategy, seed=seed, metric=metric, bad_rows=bad_rows,  # type: ignore[arg-type]
             allow_outside=allow_outside, resume=resume, workers=workers, device=device, narrator=narrator,
         )  # fmt: skip
     print_run(predictor, out, as_json)

@@ -4,15 +4,20 @@ from plait.fusion.architecture import Architecture, Cell, Source
 from plait.fusion.candidates import Candidate
 from plait.fusion.late import LATE_RULES, LateFusion, LateRule, SingleModality
 from plait.fusion.network import FusionNetwork
+from plait.fusion.operations import OPERATIONS, Operation
+from plait.fusion.space import FusionSpace
 
 __all__ = [
     "LATE_RULES",
+    "OPERATIONS",
     "Architecture",
     "Candidate",
     "Cell",
     "FusionNetwork",
+    "FusionSpace",
     "LateFusion",
     "LateRule",
+    "Operation",
     "SingleModality",
     "Source",
 ]

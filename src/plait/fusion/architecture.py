@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-Operation = Literal["concat"]
+from plait.exceptions import InputError, did_you_mean
+from plait.fusion.operations import OPERATIONS
+
 Activation = Literal["relu", "sigmoid", "tanh", "identity"]
+ACTIVATION_NAMES: tuple[Activation, ...] = get_args(Activation)
+
+_PLAIN = r"[^\W\d](?:[\w \-/]*[\w\-/])?"
+_SOURCE = rf'(?:(?:{_PLAIN}|"(?:[^"\\]|\\.)*")\.\d+|c\d+)'
+_CELL = re.compile(
+    rf"c\d+ = (?:({'|'.join(ACTIVATION_NAMES)})\()?([a-z][a-z\-]*)\(({_SOURCE}(?:, {_SOURCE})*)\)(?(1)\))(?:; |$)"
+)
 
 _Key = tuple[Any, ...]
 """What a cell or a source is sorted by: nested tuples that compare element by element."""
@@ -41,7 +52,10 @@ class Source(BaseModel):
         return None if self.modality is None or self.layer is None else (self.modality, self.layer)
 
     def __str__(self) -> str:
-        return f"c{self.cell}" if self.cell is not None else f"{self.modality}.{self.layer}"
+        if self.cell is not None:
+            return f"c{self.cell}"
+        name = str(self.modality)
+        return f"{name if re.fullmatch(_PLAIN, name) else json.dumps(name, ensure_ascii=False)}.{self.layer}"
 
 
 class Cell(BaseModel):
@@ -50,8 +64,17 @@ class Cell(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: tuple[Source, ...]
-    operation: Operation = "concat"
+    operation: str = "concat"
     activation: Activation = "relu"
+
+    @model_validator(mode="after")
+    def _can_combine(self) -> Cell:
+        if self.operation not in OPERATIONS:
+            raise ValueError(f"there is no operation {self.operation!r}; {did_you_mean(self.operation, OPERATIONS)}")
+        most = OPERATIONS[self.operation].most_sources
+        if most is not None and len(self.sources) > most:
+            raise ValueError(f"{self.operation} combines {most} sources at most, not {len(self.sources)}")
+        return self
 
     def __str__(self) -> str:
         inner = f"{self.operation}({', '.join(map(str, self.sources))})"
@@ -91,6 +114,35 @@ class Architecture(BaseModel):
     def __str__(self) -> str:
         return "; ".join(f"c{number} = {cell}" for number, cell in enumerate(self.cells, 1))
 
+    @classmethod
+    def parse(cls, text: str) -> Architecture:
+        """The architecture that `str` writes.
+
+        Raises:
+            InputError: The text is no architecture.
+
+        Example:
+            >>> Architecture.parse("c1 = tanh(gate(image.2, sound.4))").cells[0].operation
+            'gate'
+        """
+        cells, at = [], 0
+        try:
+            while found := _CELL.match(text, at):
+                sources = tuple(_parse_source(part) for part in re.findall(_SOURCE, found[3]))
+                cells.append(Cell(sources=sources, operation=found[2], activation=found[1] or "identity"))
+                at = found.end()
+            if at < len(text):
+                raise ValueError(f"{text[at : at + 40]!r} is not understood")
+            return cls(cells=tuple(cells))
+        except ValueError as error:
+            mistakes = (
+                [str(one["msg"]) for one in error.errors()] if isinstance(error, ValidationError) else [str(error)]
+            )
+            raise InputError(
+                f"{text!r} is no architecture ({'; '.join(mistakes)[:160]}); write it as in "
+                "'c1 = relu(concat(image.2, sound.4)); c2 = relu(gate(tabular.1, c1))'."
+            ) from error
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that any cell reads, in sorted order."""
@@ -100,6 +152,13 @@ class Architecture(BaseModel):
     def size(self) -> int:
         """Number of sources over all cells: what the architecture costs, in order."""
         return sum(len(cell.sources) for cell in self.cells)
+
+
+def _parse_source(text: str) -> Source:
+    name, point, layer = text.rpartition(".")
+    if not point:
+        return Source(cell=int(text[1:]))
+    return Source(modality=json.loads(name) if name.startswith('"') else name, layer=int(layer))
 
 
 def _canonical(cells: Sequence[Cell]) -> tuple[Cell, ...]:

@@ -29,6 +29,7 @@ class Candidate(BaseModel):
         rule: For late fusion of `modalities`.
         modalities: Which modalities a late rule combines.
         architecture: For a fusion architecture.
+        proposer: The strategy that found it; empty for what always competes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Candidate(BaseModel):
     rule: str | None = None
     modalities: tuple[str, ...] = ()
     architecture: Architecture | None = None
+    proposer: str = ""
 
     @model_validator(mode="after")
     def _one_thing(self) -> Candidate:

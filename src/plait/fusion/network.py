@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from plait.encoders._base import HiddenStates
 from plait.fusion.architecture import Architecture, Cell
+from plait.fusion.operations import OPERATIONS
+from plait.fusion.operations.gate import Gate
 from plait.tasks._base import Task
 
 ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
@@ -21,10 +23,10 @@ ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
 
 
 class FusionCell(nn.Module):
-    """One cell: projects every source to `width` columns and adds them up, which is a linear layer over their
-    concatenation (W [x; y] = W1 x + W2 y).
+    """One cell: projects every source to the columns that its operation asks for, combines them, activates.
 
-    A learned vector stands for a source that a row lacks; another one for the whole cell if the row has none of them.
+    A learned vector stands for the whole cell where a row has none of its sources; what one absent source means is the
+    operation's affair.
 
     Args:
         cell: The cell.
@@ -34,11 +36,26 @@ class FusionCell(nn.Module):
 
     def __init__(self, cell: Cell, widths: Sequence[int], width: int) -> None:
         super().__init__()
-        self.cell = cell
-        bound = sum(widths) ** -0.5  # as one linear layer over the concatenation would be initialised
-        self.projections = nn.ModuleList(_uniform(nn.Linear(source, width), bound) for source in widths)
-        self.absent = nn.Parameter(torch.zeros(len(widths), width))
+        self.cell, self.operation = cell, OPERATIONS[cell.operation]()
+        columns = self.operation.columns(width, len(widths))
+        self.projections = nn.ModuleList(
+            _started(
+                nn.Linear(source, columns), self.operation.bound(source, sum(widths)), self.operation.bias(len(widths))
+            )
+            for source in widths
+        )
+        self.own = nn.ParameterDict(
+            {
+                name: nn.Parameter(self.operation.start(name, shape))
+                for name, shape in self.operation.weights(width, len(widths)).items()
+            }
+        )
         self.empty = nn.Parameter(torch.zeros(width))
+
+    def columns(self, sources: Sequence[Tensor], present: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The projected columns [S, B, C] and the mask [S, B]."""
+        projected = [projection(values) for projection, values in zip(self.projections, sources, strict=True)]
+        return torch.stack(projected), torch.stack(list(present))
 
     def forward(self, sources: Sequence[Tensor], present: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Combine.
@@ -50,16 +67,16 @@ class FusionCell(nn.Module):
         Returns:
             ([B, width], [B] of bool: whether any source was present).
         """
-        total = torch.zeros((), device=sources[0].device)
-        for projection, absent, values, mask in zip(self.projections, self.absent, sources, present, strict=True):
-            total = total + torch.where(mask[:, None], projection(values), absent)
-        anything = torch.stack(list(present)).any(dim=0)
-        return ACTIVATIONS[self.cell.activation](torch.where(anything[:, None], total, self.empty)), anything
+        columns, mask = self.columns(sources, present)
+        combined = self.operation.combine(columns, mask, dict(self.own.items()))
+        anything = mask.any(dim=0)
+        return ACTIVATIONS[self.cell.activation](torch.where(anything[:, None], combined, self.empty)), anything
 
 
-def _uniform(layer: nn.Linear, bound: float) -> nn.Linear:
-    """The layer with its weights drawn evenly from -bound..bound."""
+def _started(layer: nn.Linear, bound: float, bias: float) -> nn.Linear:
+    """The layer with weights drawn evenly from -bound..bound, and this bias."""
     nn.init.uniform_(layer.weight, -bound, bound)
+    nn.init.constant_(layer.bias, bias)
     return layer
 
 
@@ -118,11 +135,15 @@ class FusionNetwork(nn.Module):
             states: Hidden states by modality.
             present: [B] of bool by modality.
         """
+        *_, (_, last) = self._run(states, present)
+        return {task.name: head(last) for task, head in zip(self.tasks, self.heads, strict=True)}
+
+    def _run(
+        self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]
+    ) -> Iterator[tuple[list[tuple[Tensor, Tensor]], Tensor]]:
+        """Cell by cell, what it reads, (values [B, width of the source], mask [B]) per source, and its result."""
         inputs = {
-            source: (
-                self._scaled(states[source[0]].layers[source[1]], i),
-                present[source[0]],
-            )
+            source: (self._scaled(states[source[0]].layers[source[1]], i), present[source[0]])
             for i, source in enumerate(self.sources)
         }
         done: list[tuple[Tensor, Tensor]] = []
@@ -130,5 +151,14 @@ class FusionNetwork(nn.Module):
             read = [inputs[s.state] if s.state is not None else done[(s.cell or 0) - 1] for s in description.sources]
             values, anything = cell([pair[0] for pair in read], [pair[1] for pair in read])
             done.append((self.dropout(values), anything))
-        last = done[-1][0]
-        return {task.name: head(last) for task, head in zip(self.tasks, self.heads, strict=True)}
+            yield read, done[-1][0]
+
+    def gate_shares(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        """By number of a gate cell (from 1), how much each of its sources counts, [S, B]; a row's shares sum to 1."""
+        found = {}
+        for number, (read, _) in enumerate(self._run(states, present), 1):
+            cell = self.cells[number - 1]
+            if isinstance(cell, FusionCell) and isinstance(cell.operation, Gate):
+                values, masks = [pair[0] for pair in read], [pair[1] for pair in read]
+                found[number] = cell.operation.shares(*cell.columns(values, masks))
+        return found

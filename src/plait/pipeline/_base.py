@@ -26,7 +26,7 @@ from plait.search.choosing import Choice
 from plait.search.evaluator import Trial
 from plait.tasks._base import Task
 from plait.tasks.score import Labels
-from plait.training.model import UnimodalNetwork
+from plait.training.model import Model, UnimodalNetwork
 
 
 @dataclass
@@ -106,6 +106,7 @@ class Fit:
     states: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     choice: Choice | None = None
+    finetuned: Model | None = None
     notes: list[str] = field(default_factory=list)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from plait.training.checkpoints import load_into, load_tensors, save_tensors
 from plait.training.loop import EpochRecord, Hook, Plan, Trainer, seeded_build
 from plait.training.model import Model, UnimodalNetwork
 
-ENCODER_SHARE = 0.7
+ENCODER_SHARE = 0.6
 """Share of the time left that the training of all encoders may take."""
 
 INPUT_SAMPLE = 4_096

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
-from plait.search.competitors import competitors, concatenations
+from plait.search.competitors import competitors
 from plait.search.evaluator import Evaluator, Trial
 from plait.search.ledger import Ledger
 from plait.training.checkpoints import load_tensors, save_tensors
@@ -28,16 +28,26 @@ def fusion_plan(rows: int, seed: int) -> Plan:
     return Plan(epochs=epochs, batch_size=batch_size, learning_rate=3e-3, patience=max(4, epochs // 3), seed=seed)
 
 
+def evaluator_of(fit: Fit) -> Evaluator:
+    """Trains in full, from three seeds, on the hidden states of training and validation rows."""
+    rows = np.concatenate([fit.train, fit.validation])
+    return Evaluator(
+        fit.states, {name: fit.decoded[name].present[rows] for name in fit.networks}, fit.widths(), fit.tasks,
+        fit.labels.at(rows), np.arange(len(fit.train)), np.arange(len(fit.train), len(rows)),
+        fusion_plan(len(fit.train), fit.options.seed), fit.options.metric, fit.options.torch_device(),
+    )  # fmt: skip
+
+
 class EvaluateStage(Stage):
-    """Trials of the standing competitors and, up to `--trials`, of further concatenations."""
+    """Trials of the standing competitors and of what the search found, each architecture from fresh seeds."""
 
     name = "evaluate"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "search")
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The networks, the trials, the metric."""
+        """The networks, the metric."""
         encoders = [str(result) for name, result in fit.results.items() if name.startswith("encode-")]
-        return [*encoders, str(fit.options.trials), str(fit.options.metric), str(fit.options.seed)]
+        return [*encoders, str(fit.options.metric), str(fit.options.seed)]
 
     def files(self, fit: Fit) -> list[str]:
         """Outputs and weights of every trial."""
@@ -50,12 +60,7 @@ class EvaluateStage(Stage):
     def work(self, fit: Fit) -> dict[str, Any]:
         """Evaluate, write the ledger, keep outputs and weights."""
         candidates = self.candidates(fit)
-        rows = np.concatenate([fit.train, fit.validation])
-        evaluator = Evaluator(
-            fit.states, {name: fit.decoded[name].present[rows] for name in fit.networks}, fit.widths(), fit.tasks,
-            fit.labels.at(rows), np.arange(len(fit.train)), np.arange(len(fit.train), len(rows)),
-            fusion_plan(len(fit.train), fit.options.seed), fit.options.metric, fit.options.torch_device(),
-        )  # fmt: skip
+        evaluator = evaluator_of(fit)
         fit.narrator.begin("Comparing ways to combine", len(candidates))
         trials = evaluator.evaluate(candidates, self._seconds(fit), lambda name: fit.narrator.advance())
         fit.narrator.end()
@@ -80,10 +85,11 @@ class EvaluateStage(Stage):
 
     def candidates(self, fit: Fit) -> list[Candidate]:
         """What competes in this fit."""
-        widths = fit.widths()
-        if len(widths) == 1:
-            fit.note("There is one modality: nothing to fuse, so it stands alone.")
-        return competitors(widths) + concatenations(widths, fit.options.trials or 3)
+        standing = competitors(fit.widths())
+        known = {str(candidate.architecture) for candidate in standing}
+        found = [Candidate.model_validate(told) for told in fit.results["search"]["finalists"]]
+        fresh = {str(c.architecture): c for c in reversed(found) if str(c.architecture) not in known}
+        return standing + list(reversed(fresh.values()))
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trials with their outputs and weights."""

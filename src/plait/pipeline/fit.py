@@ -15,12 +15,14 @@ from plait.pipeline.choose import ChooseStage
 from plait.pipeline.decode import DecodeStage
 from plait.pipeline.encode import EncodeStage
 from plait.pipeline.evaluate import EvaluateStage
+from plait.pipeline.finetune import FinetuneStage
 from plait.pipeline.narrator import LogNarrator, Narrator
 from plait.pipeline.options import FitOptions
 from plait.pipeline.read import read_source
 from plait.pipeline.refit import RefitStage
 from plait.pipeline.report import ReportStage
 from plait.pipeline.run import RunFolder
+from plait.pipeline.search import SearchStage
 from plait.pipeline.split import SplitStage
 from plait.pipeline.test import TestStage
 
@@ -76,7 +78,16 @@ def _stages(fit: Fit) -> None:
     for number in sorted(range(len(sizes)), key=lambda number: (sizes[number], number)):
         EncodeStage(fit.modalities[number].name, number)(fit)
     fit.networks = {modality.name: fit.networks[modality.name] for modality in fit.modalities}
-    for stage in (CacheStage(), EvaluateStage(), ChooseStage(), RefitStage(), TestStage(), ReportStage()):
+    for stage in (
+        CacheStage(),
+        SearchStage(),
+        EvaluateStage(),
+        ChooseStage(),
+        FinetuneStage(),
+        RefitStage(),
+        TestStage(),
+        ReportStage(),
+    ):
         stage(fit)
 
 

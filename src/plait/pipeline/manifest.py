@@ -37,6 +37,9 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "weights": {"file": WEIGHTS, "sha256": weights},
         "leaderboard": _leaderboard(fit, test),
         "choice": {"sentence": choice.sentence, "fusion": asdict(choice.fusion) if choice.fusion else None},
+        "search": _search(fit),
+        "gates": fit.results["refit"]["gates"] or None,
+        "finetune": fit.results["finetune"]["told"],
         "metrics": {
             "validation": measure_all(fit.tasks, fit.trials[choice.chosen].outputs[0], fit.labels.at(fit.validation)),
             "test": test["metrics"],
@@ -52,6 +55,14 @@ def _architectures(chosen: Candidate) -> list[dict[str, Any]]:
         return []
     cells = chosen.architecture.model_dump(mode="json", exclude_none=True)["cells"]
     return [{"text": str(chosen.architecture), "cells": cells}]
+
+
+def _search(fit: Fit) -> dict[str, Any] | None:
+    """What was searched and tried; None where there was nothing to search."""
+    result = fit.results["search"]
+    if result["told"] is None:
+        return None
+    return {**result["told"], "finalists": [candidate["name"] for candidate in result["finalists"]]}
 
 
 def _versions() -> dict[str, str]:

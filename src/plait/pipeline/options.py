@@ -14,13 +14,16 @@ import numpy as np
 from plait.data.infer import Wishes
 from plait.data.schema import Schema
 from plait.exceptions import Problems, did_you_mean
+from plait.search.strategies import STRATEGIES
 
 DEFAULT_TIME_LIMIT = 600.0
+DEFAULT_STRATEGY = "progressive"
 BAD_ROWS = ("fail", "skip")
 
 TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "time_limit": ((Real, NoneType), "a number of seconds above 0, or None"),
     "trials": ((Integral, NoneType), "a whole number from 1 on, or None"),
+    "strategy": ((str,), "the name of a strategy"),
     "seed": ((Integral,), "a whole number"),
     "metric": ((str, NoneType), "the name of a metric, or None"),
     "bad_rows": ((str,), "'fail' or 'skip'"),
@@ -46,6 +49,7 @@ class FitOptions:
         schema: An edited schema or the path of one, instead of inference.
         time_limit: Seconds for the whole fit; None with `trials` given goes by counts and reads no clock.
         trials: How many fusion architectures to try beside the standing competitors.
+        strategy: How architectures are searched for.
         seed: Decides splits, weights, batches, bootstrap draws.
         metric: Score candidates by this metric instead of 1 - loss / loss of the constant predictor.
         bad_rows: `fail` refuses a table with unreadable rows, `skip` lists them and goes on.
@@ -61,6 +65,7 @@ class FitOptions:
     schema: Any = None
     time_limit: float | None = None
     trials: int | None = None
+    strategy: str = DEFAULT_STRATEGY
     seed: int = 0
     metric: str | None = None
     bad_rows: Literal["fail", "skip"] = "fail"
@@ -104,6 +109,8 @@ class FitOptions:
             problems.add(f"schema is a {type(self.schema).__name__}; give a Schema, or the path of a schema.json.")
         if self.schema and (self.wishes.inputs or self.wishes.ignored or self.wishes.kinds or self.wishes.targets):
             problems.add("--schema holds roles and kinds already; change them there, or leave --schema out.")
+        if self.strategy not in STRATEGIES:
+            problems.add(f"--strategy is {self.strategy!r}; {did_you_mean(self.strategy, STRATEGIES)}.")
         self._check_device(problems)
 
     def _check_device(self, problems: Problems) -> None:

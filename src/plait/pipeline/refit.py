@@ -4,20 +4,63 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+import torch
 from torch import Tensor
 
+from plait.fusion.network import FusionNetwork
 from plait.pipeline._base import Fit, Stage
+from plait.pipeline.finetune import raw_rows
 from plait.pipeline.run import MANIFEST, file_digest
-from plait.training.checkpoints import save_tensors
+from plait.training.checkpoints import load_into, save_tensors
+from plait.training.model import Model
 
 WEIGHTS: Final = "weights.safetensors"
+
+MOST_GATED: Final = 5_000
+"""Validation rows whose gates are looked at."""
+
+
+def chosen_model(fit: Fit) -> Model:
+    """What is returned, as one model over decoded inputs."""
+    if fit.finetuned is not None:
+        return fit.finetuned
+    trial = fit.trials[fit.chosen.chosen]
+    decision = trial.candidate.build(fit.widths(), fit.tasks)
+    load_into(decision, trial.weights, f"Trial {trial.candidate.name!r}")
+    return Model({name: fit.networks[name] for name in trial.candidate.used}, decision, fit.tasks).eval()
+
+
+def _gates(fit: Fit) -> list[dict[str, Any]]:
+    """For every gate cell, how much its sources count on validation rows: mean and 10 % and 90 % quantiles."""
+    model = chosen_model(fit)
+    architecture = fit.trials[fit.chosen.chosen].candidate.architecture
+    if architecture is None or not isinstance(model.decision, FusionNetwork):
+        return []
+    if not any(cell.operation == "gate" for cell in architecture.cells):
+        return []
+    found: dict[int, list[Tensor]] = {}
+    with torch.inference_mode():
+        for batch in raw_rows(fit, model.names).at(fit.validation[:MOST_GATED]).in_order():
+            for number, shares in model.decision.gate_shares(model.hidden(batch), batch.present).items():
+                found.setdefault(number, []).append(shares)
+    told = []
+    for number, pieces in found.items():
+        shares = torch.cat(pieces, dim=1).double()
+        quantiles = torch.quantile(shares, torch.tensor([0.1, 0.9], dtype=torch.float64), dim=1)
+        told.append(
+            {
+                "cell": number, "sources": [str(source) for source in architecture.cells[number - 1].sources],
+                "mean": shares.mean(dim=1).tolist(), "low": quantiles[0].tolist(), "high": quantiles[1].tolist(),
+            }
+        )  # fmt: skip
+    return told
 
 
 class RefitStage(Stage):
     """The returned predictor's weights: those of the networks that the choice reads, and of what combines them."""
 
     name = "refit"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose", "finetune")
 
     def files(self, fit: Fit) -> list[str]:
         """The weights."""
@@ -27,11 +70,12 @@ class RefitStage(Stage):
         """Write them."""
         trial = fit.trials[fit.chosen.chosen]
         tensors: dict[str, Tensor] = {f"decision/{name}": tensor for name, tensor in trial.weights.items()}
-        for number, name in enumerate(trial.candidate.used):
-            tensors |= {f"network/{number}/{key}": value for key, value in fit.networks[name].state_dict().items()}
+        networks = chosen_model(fit).networks
+        for number, network in enumerate(networks):
+            tensors |= {f"network/{number}/{key}": value for key, value in network.state_dict().items()}
         (fit.run.path / MANIFEST).unlink(missing_ok=True)  # until the new one, the run is unfinished, not altered
         save_tensors(fit.run.path / WEIGHTS, tensors)
-        return {"weights": file_digest(fit.run.path / WEIGHTS)}
+        return {"weights": file_digest(fit.run.path / WEIGHTS), "gates": _gates(fit)}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""

@@ -9,6 +9,7 @@ import numpy as np
 from plait.data.batches import Rows
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.cache import encode_rows
+from plait.pipeline.finetune import raw_rows
 from plait.search.choosing import bootstrap_scores, intervals
 from plait.tasks.score import measure_all, score
 from plait.training.checkpoints import load_into
@@ -30,7 +31,11 @@ class TestStage(Stage):
         labels = fit.labels.at(fit.test)
         rows = Rows(states, {n: fit.decoded[n].present[fit.test] for n in states}, index=np.arange(len(fit.test)))
         outputs = []
-        for trial in fit.trials:
+        for position, trial in enumerate(fit.trials):
+            if fit.finetuned is not None and position == fit.chosen.chosen:  # its networks are its own
+                told = fit.finetuned.predict(raw_rows(fit, fit.finetuned.names).at(fit.test))
+                outputs.append({name: values.numpy() for name, values in told.items()})
+                continue
             module = trial.candidate.build(fit.widths(), fit.tasks)
             load_into(module, trial.weights, f"Trial {trial.candidate.name!r}")
             model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)

@@ -105,7 +105,7 @@ def intervals(drawn: NDArray[np.float64]) -> tuple[tuple[float | None, ...], tup
     return low, high
 
 
-def _standard_error(difference: NDArray[np.float64]) -> float:
+def standard_error(difference: NDArray[np.float64]) -> float:
     """Deviation over the draws [draws] that have a score; 0 without any."""
     known = difference[~np.isnan(difference)]
     return float(known.std()) if len(known) else 0.0
@@ -136,7 +136,7 @@ def choose(
         return Choice(cheapest, cheapest, order, unknown, unknown, (cheapest,), None, sentence)
     drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     best = order[0]
-    errors = [_standard_error(drawn[best] - row) for row in drawn]
+    errors = [standard_error(drawn[best] - row) for row in drawn]
     tied = tuple(i for i in order if points[best] - points[i] <= errors[i])
     chosen = min(tied, key=lambda i: (costs[i], -points[i], trials[i].candidate.name))
     low, high = intervals(drawn)
@@ -154,7 +154,7 @@ def compare(
         return None
     return Comparison(
         trials[one].candidate.name, trials[other].candidate.name, float(points[one] - points[other]),
-        _standard_error(difference), low, high,
+        standard_error(difference), low, high,
     )  # fmt: skip
 
 

@@ -24,19 +24,6 @@ def competitors(widths: Mapping[str, Sequence[int]]) -> list[Candidate]:
     return found
 
 
-def concatenations(widths: Mapping[str, Sequence[int]], count: int) -> list[Candidate]:
-    """Up to `count` concatenations of middle layers, evenly spread between the first and the last, deepest first."""
-    deepest = max(len(layers) - 2 for layers in widths.values())
-    found: dict[str, Candidate] = {}
-    for depth in range(deepest - 1, 0, -1):
-        architecture = _concat(widths, depth / deepest)
-        found.setdefault(
-            str(architecture), Candidate(name=str(architecture), kind="architecture", architecture=architecture)
-        )
-    found.pop(str(_concat(widths, 1.0)), None)
-    return list(found.values())[:count] if len(widths) > 1 else []
-
-
 def _concat(widths: Mapping[str, Sequence[int]], depth: float) -> Architecture:
     """One layer per modality at the same relative depth: 1.0 is the last hidden layer, L."""
     return concat_of({name: max(1, round(depth * (len(layers) - 2))) for name, layers in widths.items()})

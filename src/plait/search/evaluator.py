@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -66,6 +67,7 @@ class Evaluator:
         plan: How to train what has weights.
         metric: None for the default score, or a metric's name.
         device: Where to train.
+        seeds: How often an architecture is trained, each time from a seed of its own.
 
     `cut` counts the trainings that time ended.
     """
@@ -74,7 +76,9 @@ class Evaluator:
         self, states: Mapping[str, NDArray[np.float32]], present: Mapping[str, NDArray[np.bool_]],
         widths: Mapping[str, Sequence[int]], tasks: Sequence[Task], labels: Labels, train: NDArray[np.int64],
         validation: NDArray[np.int64], plan: Plan, metric: str | None = None, device: str = "cpu",
+        seeds: int = SEEDS,
     ) -> None:  # fmt: skip
+        self.seeds = seeds
         self.widths, self.tasks, self.plan, self.metric, self.device = widths, tuple(tasks), plan, metric, device
         everything = Rows(states, present, labels.targets, labels.labelled)
         anything = np.logical_or.reduce([labels.labelled[task.name] for task in self.tasks])
@@ -86,6 +90,12 @@ class Evaluator:
         )
         self.cut = 0
         self._moments: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+
+    def by(self, plan: Plan, seeds: int) -> Evaluator:
+        """The same rows under another plan."""
+        other = copy(self)
+        other.plan, other.seeds, other.cut = plan, seeds, 0
+        return other
 
     def evaluate(
         self,
@@ -102,11 +112,11 @@ class Evaluator:
             advance: Told the name of every candidate that is done.
         """
         trials: dict[int, Trial] = {}
-        trainings = sum(SEEDS for candidate in candidates if candidate.trained)
+        trainings = sum(self.seeds for candidate in candidates if candidate.trained)
         # What is trained comes first: a time limit is shared out among trainings, and late rules need little.
         for number in sorted(range(len(candidates)), key=lambda number: not candidates[number].trained):
             trials[number] = self._trial(candidates[number], trainings, seconds)
-            trainings -= SEEDS if candidates[number].trained else 0
+            trainings -= self.seeds if candidates[number].trained else 0
             if advance:
                 advance(candidates[number].name)
         return [trials[number] for number in range(len(candidates))]
@@ -137,9 +147,9 @@ class Evaluator:
         self, candidate: Candidate, trainings: int, seconds: Callable[[int], float] | None
     ) -> tuple[tuple[Outputs, ...], Decision]:
         outputs, first = [], None
-        for offset in range(SEEDS):
+        for offset in range(self.seeds):
             seed = self.plan.seed + 1000 * offset
-            with seeded_build(seed, "decision", candidate.model_dump_json()):
+            with seeded_build(seed, "decision", str(candidate.architecture)):
                 module = candidate.build(self.widths, self.tasks)
             if isinstance(module, FusionNetwork):
                 module.set_moments({source: self.moments(*source) for source in module.sources})

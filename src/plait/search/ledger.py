@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS trials (
     seconds REAL NOT NULL
 )
 """
+OWNER = "CREATE TABLE IF NOT EXISTS owner (key TEXT NOT NULL)"
 
 
 class Ledger:
@@ -44,6 +45,7 @@ class Ledger:
             with closing(sqlite3.connect(self.path)) as connection, connection:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute(SCHEMA)
+                connection.execute(OWNER)
                 yield connection
         except sqlite3.DatabaseError as error:
             raise InputError(f"The ledger {self.path} cannot be used ({error}); is the file damaged?") from error
@@ -64,6 +66,24 @@ class Ledger:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
+
+    def claim(self, key: str) -> bool:
+        """Begin or go on with a search: trials of another key are of no use to it and go.
+
+        Args:
+            key: A digest of all that scores depend on.
+
+        Returns:
+            Whether trials of this key may be here.
+        """
+        with self._open() as connection:
+            found = connection.execute("SELECT key FROM owner").fetchone()
+            if found is not None and found[0] == key:
+                return True
+            connection.execute("DELETE FROM trials")
+            connection.execute("DELETE FROM owner")
+            connection.execute("INSERT INTO owner VALUES (?)", (key,))
+        return False
 
     def read(self) -> list[dict[str, Any]]:
         """All trials in the order they were written, one dict each."""

@@ -1,0 +1,89 @@
+"""What an operation is: how a cell combines the projected columns of its sources."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from plait._registry import Registry
+
+
+class Operation(ABC):
+    """Combines the projected columns u_s = W_s x_s + b_s of a cell's sources into one vector.
+
+    An operation holds no weights: projections belong to the cell, and so do the operation's own weights, whose shapes
+    `weights` names. The same code therefore serves one cell and many stacked ones.
+
+    Legend: S sources, B rows, C columns, W width; * stands for any leading axes (stacked cells).
+
+    Attributes:
+        most_sources: How many sources it can combine at most; None for any number.
+    """
+
+    most_sources: ClassVar[int | None] = None
+
+    def columns(self, width: int, sources: int) -> int:
+        """How many columns it asks of every source."""
+        return width
+
+    def weights(self, width: int, sources: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of weights of its own, by name; they start at what `start` says."""
+        return {}
+
+    def start(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Fresh values of one of its own weights, from torch's global generator."""
+        return torch.zeros(shape)
+
+    def bound(self, source_width: int, total_width: int) -> float:
+        """Projection weights of a source start evenly in -bound..bound; `total_width` sums over the cell's sources."""
+        return float(source_width**-0.5)
+
+    def bias(self, sources: int) -> float:
+        """Where projection biases start."""
+        return 0.0
+
+    @abstractmethod
+    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Combine.
+
+        A row's result for an absent source must not depend on that source's columns, and be finite (but otherwise
+        anything) where no source is present.
+
+        Args:
+            columns: [S, *, B, C].
+            present: [S, *, B] of bool, or a shape that broadcasts to it.
+            weights: Its own weights, each [*, shape as in `weights`].
+
+        Returns:
+            [*, B, W], before the activation.
+        """
+
+
+OPERATIONS: Registry[type[Operation]] = Registry("operation")
+
+
+def spread(present: Tensor, columns: Tensor) -> Tensor:
+    """The mask [S, B] or [S, *, B] as [S, *, B, 1], to go with columns [S, *, B, C]."""
+    missing = columns.dim() - 1 - present.dim()
+    return present.reshape(present.shape[0], *[1] * missing, *present.shape[1:], 1)
+
+
+def somewhere(mask: Tensor) -> Tensor:
+    """The mask [S, ...] with True for all sources of a row that has none, so that nothing is divided by zero."""
+    return mask | ~mask.any(dim=0, keepdim=True)
+
+
+def product_of(columns: Tensor, present: Tensor) -> Tensor:
+    """prod_s u_s over the present sources, [S, *, B, C] to [*, B, C].
+
+    A running product: its gradient is cheap, and right where a factor is 0.
+    """
+    factors = torch.where(spread(present, columns), columns, 1.0)
+    result = factors[0]
+    for factor in factors[1:]:
+        result = result * factor
+    return result

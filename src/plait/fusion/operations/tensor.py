@@ -1,0 +1,49 @@
+"""Tensor fusion: a linear layer over the outer product of all sources, each with a 1 appended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from plait.fusion.operations._base import OPERATIONS, Operation, spread
+
+MOST_ENTRIES = 4_096
+MOST_COLUMNS = 15
+
+
+@OPERATIONS.register("tensor")
+class TensorFusion(Operation):
+    """h = W vec([u_1; 1] x ... x [u_S; 1]), with few columns k per source (Zadeh et al. 2017, eq. 2).
+
+    k is the largest number, at most 15, for which the (k + 1)^S entries are no more than 4,096. The entry of all ones
+    is the bias. Of an absent source the 1 alone is left.
+    """
+
+    most_sources = 12
+
+    def columns(self, width: int, sources: int) -> int:
+        """k."""
+        k = MOST_COLUMNS
+        while (k + 1) ** sources > MOST_ENTRIES:
+            k -= 1
+        return k
+
+    def weights(self, width: int, sources: int) -> dict[str, tuple[int, ...]]:
+        """The linear layer."""
+        return {"weight": ((self.columns(width, sources) + 1) ** sources, width)}
+
+    def start(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Evenly drawn, as a linear layer over the entries would start."""
+        return (torch.rand(shape) * 2 - 1) * float(shape[0] ** -0.5)
+
+    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """[S, *, B, k] to [*, B, W]."""
+        kept = torch.where(spread(present, columns), columns, 0.0)
+        padded = torch.nn.functional.pad(kept, (0, 1), value=1.0)
+        outer = padded[0]
+        for factor in padded[1:]:
+            outer = (outer.unsqueeze(-1) * factor.unsqueeze(-2)).flatten(-2)
+        result: Tensor = outer @ weights["weight"]
+        return result

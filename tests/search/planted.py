@@ -1,0 +1,95 @@
+"""Planted problems: made hidden states in which one way of combining, and no other, carries the label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait.search.evaluator import Evaluator
+from plait.tasks import Task
+from plait.tasks.score import Labels
+from plait.training.loop import Plan
+
+TRAIN, VALIDATION = 3_000, 1_500
+CODE = 8
+"""Numbers that carry something in a layer of `WIDTH`."""
+
+WIDTH = 12
+LAYERS = 4
+"""Layers 0..3 of every modality."""
+
+TASK = Task(name="y", kind="binary", label_type="int", classes=("0", "1"), prior=(float(np.log(0.5)),) * 2)
+
+States = dict[str, list[NDArray[np.float64]]]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Hidden states by modality and layer, [rows, WIDTH] each, and labels [rows] of 0 and 1."""
+
+    states: States
+    labels: NDArray[np.int64]
+
+    def evaluator(self, plan: Plan, seeds: int = 1) -> Evaluator:
+        """An evaluator on its rows."""
+        rows = len(self.labels)
+        flat = {name: np.concatenate(layers, axis=1).astype(np.float32) for name, layers in self.states.items()}
+        present = {name: np.ones(rows, np.bool_) for name in flat}
+        labels = Labels({"y": self.labels.astype(np.float32)}, {"y": np.ones(rows, np.bool_)})
+        widths = {name: [WIDTH] * LAYERS for name in flat}
+        train, validation = np.arange(TRAIN), np.arange(TRAIN, rows)
+        return Evaluator(flat, present, widths, (TASK,), labels, train, validation, plan, seeds=seeds)
+
+
+def _noise(rng: np.random.Generator, *names: str) -> States:
+    return {name: [rng.normal(size=(TRAIN + VALIDATION, WIDTH)) for _ in range(LAYERS)] for name in names}
+
+
+def product(seed: int) -> Problem:
+    """The sign of an inner product of a.1 and b.2: each of them alone, and any sum of the two, says nothing."""
+    rng = np.random.default_rng([seed, 1])
+    states = _noise(rng, "a", "b")
+    labels = (states["a"][1][:, :CODE] * states["b"][2][:, :CODE]).sum(axis=1) > 0
+    return Problem(states, labels.astype(np.int64))
+
+
+def middle_layer(seed: int) -> Problem:
+    """Layer 2 of `a` alone carries the label."""
+    rng = np.random.default_rng([seed, 2])
+    states = _noise(rng, "a", "b")
+    labels = rng.integers(0, 2, TRAIN + VALIDATION)
+    states["a"][2][:, :CODE] += 0.7 * (2 * labels[:, None] - 1)
+    return Problem(states, labels)
+
+
+def noise_modality(seed: int) -> Problem:
+    """`a` and `b` carry half of the label each, in their last hidden layers; `c` is noise."""
+    rng = np.random.default_rng([seed, 3])
+    states = _noise(rng, "a", "b", "c")
+    labels = rng.integers(0, 2, TRAIN + VALIDATION)
+    for name in ("a", "b"):
+        states[name][2][:, :CODE] += 0.3 * (2 * labels[:, None] - 1)
+    return Problem(states, labels)
+
+
+def changing_modality(seed: int) -> Problem:
+    """In every row either a.2 or b.2 tells the truth, and the other one lies; a number in each says which it is."""
+    rng = np.random.default_rng([seed, 4])
+    states = _noise(rng, "a", "b")
+    labels = rng.integers(0, 2, TRAIN + VALIDATION)
+    honest = rng.integers(0, 2, TRAIN + VALIDATION)
+    for place, name in enumerate(("a", "b")):
+        tells = honest == place
+        said = np.where(tells, labels, 1 - labels)
+        states[name][2][:, :CODE] = 0.8 * (2 * said[:, None] - 1) + rng.normal(size=(len(labels), CODE))
+        states[name][2][:, CODE] = np.where(tells, 2.0, -2.0) + 0.3 * rng.normal(size=len(labels))
+    return Problem(states, labels)
+
+
+PROBLEMS: dict[str, Callable[[int], Problem]] = {
+    "product": product, "middle layer": middle_layer, "noise modality": noise_modality,
+    "changing modality": changing_modality,
+}  # fmt: skip
