@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from plait._version import __version__
+from plait.cli.data import data
 from plait.cli.demo import demo
 from plait.cli.evaluate import evaluate
 from plait.cli.fit import fit
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (fit, predict, evaluate, leaderboard, show, schema, report, demo):
     app.command()(command)
+app.add_typer(data)
 
 
 def _version(wanted: bool) -> None:
