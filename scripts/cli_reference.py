@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
-COMMANDS = ("fit", "predict", "evaluate", "leaderboard", "show", "schema", "report", "demo")
+COMMANDS = ("fit", "predict", "evaluate", "leaderboard", "show", "schema", "report", "demo", "data build")
 
 
 def help_of(*words: str) -> str:
@@ -25,7 +25,7 @@ def help_of(*words: str) -> str:
 def page() -> str:
     """The whole page."""
     parts = ["# The command line\n\nWritten by `make docs` from `--help`.\n", f"```text\n{help_of()}\n```\n"]
-    parts += [f"## plait {command}\n\n```text\n{help_of(command)}\n```\n" for command in COMMANDS]
+    parts += [f"## plait {command}\n\n```text\n{help_of(*command.split())}\n```\n" for command in COMMANDS]
     return "\n".join(parts)
 
 

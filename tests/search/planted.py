@@ -17,6 +17,9 @@ TRAIN, VALIDATION = 3_000, 1_500
 CODE = 8
 """Numbers that carry something in a layer of `WIDTH`."""
 
+LOUD = 15.0
+"""Deviation of what a modality says that does not know."""
+
 WIDTH = 12
 LAYERS = 4
 """Layers 0..3 of every modality."""
@@ -57,11 +60,11 @@ def product(seed: int) -> Problem:
 
 
 def middle_layer(seed: int) -> Problem:
-    """Layer 2 of `a` alone carries the label."""
+    """Layer 1 of `a` alone carries the label; the last ones have lost it."""
     rng = np.random.default_rng([seed, 2])
     states = _noise(rng, "a", "b")
     labels = rng.integers(0, 2, TRAIN + VALIDATION)
-    states["a"][2][:, :CODE] += 0.7 * (2 * labels[:, None] - 1)
+    states["a"][1][:, :CODE] += 0.7 * (2 * labels[:, None] - 1)
     return Problem(states, labels)
 
 
@@ -76,16 +79,15 @@ def noise_modality(seed: int) -> Problem:
 
 
 def changing_modality(seed: int) -> Problem:
-    """In every row either a.2 or b.2 tells the truth, and the other one lies; a number in each says which it is."""
+    """In every row either a.2 or b.2 knows the label, and the other one is loud; a number in each says which it is."""
     rng = np.random.default_rng([seed, 4])
     states = _noise(rng, "a", "b")
-    labels = rng.integers(0, 2, TRAIN + VALIDATION)
-    honest = rng.integers(0, 2, TRAIN + VALIDATION)
+    labels, knows = rng.integers(0, 2, (2, TRAIN + VALIDATION))
     for place, name in enumerate(("a", "b")):
-        tells = honest == place
-        said = np.where(tells, labels, 1 - labels)
-        states[name][2][:, :CODE] = 0.8 * (2 * said[:, None] - 1) + rng.normal(size=(len(labels), CODE))
-        states[name][2][:, CODE] = np.where(tells, 2.0, -2.0) + 0.3 * rng.normal(size=len(labels))
+        told = (knows == place)[:, None]
+        said = np.where(told, 0.8 * (2 * labels[:, None] - 1), 0.0)
+        states[name][2][:, :CODE] = said + np.where(told, 1.0, LOUD) * rng.normal(size=(len(labels), CODE))
+        states[name][2][:, CODE] = np.where(told, 2.0, -2.0)[:, 0] + 0.3 * rng.normal(size=len(labels))
     return Problem(states, labels)
 
 

@@ -95,7 +95,8 @@ class SearchStage(Stage):
         strategy = _strategy(fit, name, space)
         search.run(name, strategy, first, _countdown(end, pruned * (share or 0.0)), FINALISTS)
         if pruned and search.found.best[name]:
-            search.prune(space, search.found.best[name][0], rest, _countdown(end, 0.0), SMALLER)
+            start = min(search.found.best[name], key=lambda point: point.size)
+            search.prune(space, start, rest, _countdown(end, 0.0), SMALLER)
 
     def _told(self, fit: Fit, space: FusionSpace, search: Search) -> dict[str, Any]:
         found = search.found

@@ -1,4 +1,4 @@
-"""What was returned: how it decides, which layers of which modalities it reads, and every metric it reached."""
+"""What was returned: how it decides, its program, and every metric it reached."""
 
 from __future__ import annotations
 
@@ -11,24 +11,6 @@ from plait.report.headline import chosen_row, has_test
 from plait.report.words import HOW, LOWER_IS_BETTER, metric_head
 
 Content = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of a modality's network: its number, what it is, and whether the returned predictor reads it."""
-
-    label: str
-    words: str
-    read: bool
-
-
-@dataclass(frozen=True)
-class Strip:
-    """A modality's layers from shallow to deep."""
-
-    name: str
-    used: bool
-    layers: tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
@@ -63,46 +45,6 @@ def programs(content: Content) -> list[list[str]]:
 def ties(content: Content) -> list[str]:
     """Other rows within one standard error of the best."""
     return [row["name"] for row in content["leaderboard"] if row["tied"] and not row["chosen"]]
-
-
-def strips(content: Content) -> list[Strip]:
-    """Every modality's layers, those that are read marked; discarded modalities last."""
-    read = reads(content)
-    found = [
-        Strip(
-            modality["name"],
-            modality["name"] in content["used"],
-            tuple(
-                _layer(number_of, len(modality["widths"]), width, (modality["name"], number_of) in read)
-                for number_of, width in enumerate(modality["widths"])
-            ),
-        )
-        for modality in content["modalities"]
-    ]
-    known = {strip.name for strip in found}
-    found += [Strip(name, False, ()) for name in content["discarded"] if name not in known]
-    return sorted(found, key=lambda strip: not strip.used)
-
-
-def reads(content: Content) -> set[tuple[str, int]]:
-    """(modality, layer) of all that the returned predictor reads: sources of cells, or else networks' outputs."""
-    sources = [source for one in content["architectures"] for cell in one["cells"] for source in cell["sources"]]
-    states = {(source["modality"], source["layer"]) for source in sources if source.get("modality") is not None}
-    if states:
-        return states
-    last = {modality["name"]: len(modality["widths"]) - 1 for modality in content["modalities"]}
-    return {(name, last[name]) for name in content["used"] if name in last}
-
-
-def _layer(number_of: int, layers: int, width: int, read: bool) -> Layer:
-    if number_of == 0:
-        what = "near-raw input"
-    elif number_of == layers - 1:
-        what = "outputs for the targets"
-    else:
-        what = "pooled hidden state"
-    label = "out" if number_of == layers - 1 else str(number_of)
-    return Layer(label, f"layer {number_of}: {what}, {width:,} wide" + (", read" if read else ""), read)
 
 
 def metrics(content: Content) -> list[Metrics]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Final
 
 DASH: Final = "\N{EN DASH}"
 """Stands where a figure is undefined."""
 
 MINUS: Final = "\N{MINUS SIGN}"
+
+MOST_LETTERS: Final = 64
+"""Of a text in a drawing: accents that pile up have no width of their own."""
+
+POWERS: Final = {6: "million", 9: "billion", 12: "trillion"}
+RAISED: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def is_known(value: float | None) -> bool:
@@ -120,3 +127,56 @@ def short(text: object, length: int = 48) -> str:
     """
     whole = " ".join(str(text).split()) or "(no name)"
     return whole if len(whole) <= length else f"{whole[: length - 1].rstrip()}…"
+
+
+def fitted(text: str, pixels: float) -> str:
+    """Text cut to what fits into a width at 12 pixels of size, by a generous guess of every letter's width.
+
+    Example:
+        >>> fitted("a very long name", 60)
+        'a very l…'
+    """
+    whole = " ".join(text.split()) or "(no name)"
+    if breadth(whole) <= pixels and len(whole) <= MOST_LETTERS:
+        return whole
+    room = pixels - breadth("…")
+    kept = ""
+    for letter in whole:
+        room -= breadth(letter)
+        if room < 0 or len(kept) == MOST_LETTERS:
+            break
+        kept += letter
+    return f"{kept.rstrip()}…"
+
+
+def breadth(text: str) -> float:
+    """About how many pixels a text is wide at 12 pixels of size; rather more than less."""
+    return sum(map(_letter, text))
+
+
+def _letter(letter: str) -> float:
+    if unicodedata.combining(letter):
+        return 0.0
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 12.2
+    if letter in "ijltfrI.,:;|!'()[] ":
+        return 4.2
+    return 9.4 if letter.isupper() or letter in "mwMW@%…" or ord(letter) > 0x2FF else 7.0
+
+
+def large(value: int) -> str:
+    """A count that may be beyond imagination, in words or as a power of ten.
+
+    Example:
+        >>> large(84_210), large(1_234_567_890), large(12 * 10**30)
+        ('84,210', '1.2 billion', '1.2 × 10³¹')
+    """
+    digits = len(str(value)) - 1
+    if digits < 6:
+        return f"{value:,}"
+    power = digits - digits % 3 if digits < 15 else digits
+    tenths = (value + 10**power // 20) // (10**power // 10)  # whole numbers: a float may not hold it
+    text = f"{tenths // 10}.{tenths % 10}" if tenths < 1000 or power not in POWERS else f"{tenths // 10:,}"
+    if power in POWERS:
+        return f"{text} {POWERS[power]}"
+    return f"{text} \N{MULTIPLICATION SIGN} 10{str(power).translate(RAISED)}"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from plait.data.atomic import write_atomic
-from plait.report import chosen, figures, headline, plot, shares, words
+from plait.report import chosen, diagram, figures, headline, plot, searched, shares, words
 
 MOST_OPEN: Final = 40
 """A table of more rows than this is folded up until it is asked for."""
@@ -132,8 +132,11 @@ def _chosen(content: Content) -> dict[str, Any]:
         "how": chosen.how(content),
         "programs": chosen.programs(content),
         "ties": chosen.ties(content),
-        "strips": chosen.strips(content),
+        "drawings": diagram.diagrams(content),
         "discarded": content["discarded"],
+        "paid": searched.paid(content),
+        "finetuned": searched.finetuned(content),
+        "search": searched.searched(content),
         "metrics": chosen.metrics(content),
     }
 

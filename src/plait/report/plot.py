@@ -165,17 +165,32 @@ def caption(plot: Plot, group: str | None, metric: str | None) -> str:
 
 def axis_of(rows: Sequence[Row], metric: str | None) -> Axis | None:
     """An axis over all scores and intervals, cut where a few bad rows would squeeze the good ones; None without any."""
-    scores = sorted(row["validation"] for row in rows if is_known(row["validation"]))
-    if not scores:
-        return None
+    scores = [row["validation"] for row in rows if is_known(row["validation"])]
     values = [value for row in rows for value in _values(row)]
+    return axis_of_scores(scores, metric, values, _low_of_best(rows, max(scores, default=0.0)))
+
+
+def axis_of_scores(
+    known: Sequence[float], metric: str | None, others: Sequence[float] = (), low_of_best: float = math.inf
+) -> Axis | None:
+    """An axis over scores and other values, cut where a few bad scores would squeeze the good ones; None without any.
+
+    Args:
+        known: Scores.
+        metric: The metric; None for the default score.
+        others: Values that should stand on it too.
+        low_of_best: The lower end of the best score's interval.
+    """
+    if not known:
+        return None
+    scores = sorted(known)
     best = scores[-1]
-    reach = REACH * max(best - scores[len(scores) // 4], best - _low_of_best(rows, best), 0.01 * abs(best), 1e-6)
+    reach = REACH * max(best - scores[len(scores) // 4], best - low_of_best, 0.01 * abs(best), 1e-6)
     floor = best - reach
     if metric is None and best > WORST_SCORE / 2:
         floor = max(floor, WORST_SCORE)
-    low = max(min(values), floor)
-    high = max(values)
+    low = max(min(scores[0], *others), floor) if others else max(scores[0], floor)
+    high = max(best, *others) if others else best
     apart = high - low > 1e-9 * max(1.0, abs(high))  # scores that differ by rounding alone have no span to draw
     return _axis(low, high if apart else low + max(1e-6, 0.05 * abs(low)))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from plait.fusion.architecture import Architecture
@@ -98,7 +100,7 @@ class Search:
         """Take sources away from an architecture, one after another, each time the one that is missed least.
 
         A search for the highest score keeps sources that do no harm, noise among them. Remembered are the sizes at
-        which one source less costs most: what remains there is needed.
+        which one source less costs most, where all that remains is needed, and the smallest size reached.
 
         Args:
             space: Where the architecture is from.
@@ -121,9 +123,10 @@ class Search:
                 break
             path.append(max(known, key=lambda pair: (pair[0], str(pair[1]))))
             at = path[-1][1]
-        drops = [one[0] - other[0] for one, other in zip(path, path[1:], strict=False)]
-        order = sorted(range(len(drops)), key=lambda place: -drops[place])
-        self.found.best[PRUNING] = [path[place][1] for place in order[:finalists]]
+        drops = [one[0] - other[0] for one, other in pairwise(path)]
+        order = sorted(range(len(drops)), key=lambda place: -drops[place])[: finalists - 1]
+        kept = [path[place][1] for place in order] + [point for _, point in path[-1:]]
+        self.found.best[PRUNING] = list(dict.fromkeys(kept))
 
     def _evaluate(
         self, name: str, asked: Sequence[Architecture], batch: int, left: Callable[[], float] | None

@@ -36,6 +36,7 @@ class ProgressiveSearch(Strategy[P]):
     ) -> None:
         super().__init__(space, seed, budget, hint)
         self._foretold: dict[P, float] = {}
+        self._learned_from = 0
 
     def propose(self, count: int) -> list[P]:
         """Unseen points: of level one until its share is spent, then drawn from the pool by the surrogate."""
@@ -53,11 +54,13 @@ class ProgressiveSearch(Strategy[P]):
 
     def learn(self, points: Sequence[P], scores: Sequence[float | None]) -> None:
         """Compare with what was foretold."""
-        pairs = [(point, score) for point, score in zip(points, scores, strict=True) if score is not None]
-        foretold = [(self._foretold[point], score) for point, score in pairs if point in self._foretold]
+        known = [
+            (p, score) for p, score in zip(points, scores, strict=True) if score is not None and np.isfinite(score)
+        ]
+        foretold = [(self._foretold[point], score) for point, score in known if point in self._foretold]
         if foretold:
-            after = len(self.scores) - len(foretold)
-            self.quality.append(Quality(after, len(foretold), _spearman(*zip(*foretold, strict=True))))
+            spearman = _spearman(*zip(*foretold, strict=True))
+            self.quality.append(Quality(self._learned_from, len(foretold), spearman))
         self._foretold = {}
 
     def _left_of_first(self) -> int:
@@ -87,6 +90,7 @@ class ProgressiveSearch(Strategy[P]):
         # The largest of z / T plus Gumbel noise are draws without repetition with probabilities exp(z / T).
         noisy = standard / self._temperature() + self.rng.gumbel(size=len(pool))
         chosen = np.argsort(-noisy, kind="stable")[:count]
+        self._learned_from = len(self.scores)
         self._foretold |= {pool[i]: float(told[i]) for i in chosen}
         return [pool[i] for i in chosen]
 
