@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from plait.fusion import Architecture, Cell, Source
+from plait.exceptions import InputError
+from plait.fusion import OPERATIONS, Architecture, Cell, Source
 from plait.fusion.architecture import concat_of
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")
@@ -181,8 +182,10 @@ def test_numbers_out_of_range(given) -> None:
 
 
 def test_unknown_words_are_refused() -> None:
-    with pytest.raises(ValidationError, match="operation"):
+    with pytest.raises(ValidationError, match="there is no operation 'shuffle'; "):
         Cell(sources=(state("a.0"),), operation="shuffle")
+    with pytest.raises(ValidationError, match="there is no operation 'low_rank'; did you mean low-rank"):
+        Cell(sources=(state("a.0"),), operation="low_rank")
     with pytest.raises(ValidationError, match="window"):
         Source(modality="a", layer=1, window=3)
 
@@ -191,3 +194,77 @@ def test_concat_of() -> None:
     assert str(concat_of({"b": 1, "a": 2}, depth=3)) == (
         "c1 = relu(concat(a.2, b.1)); c2 = relu(concat(c1)); c3 = relu(concat(c2))"
     )
+
+
+@given(trees())
+def test_round_trip_through_text(architecture) -> None:
+    assert Architecture.parse(str(architecture)) == architecture
+
+
+@given(trees(), st.sampled_from(sorted(OPERATIONS)))
+def test_every_operation_is_told_apart(architecture, operation) -> None:
+    one = architecture.cells[0].model_copy(update={"operation": operation})
+    other = Architecture(cells=(one, *architecture.cells[1:]))
+    assert Architecture.parse(str(other)) == other
+    assert (other == architecture) == (operation == "concat")
+    assert (str(other) == str(architecture)) == (operation == "concat")
+
+
+def test_cells_of_different_operations_are_sorted() -> None:
+    text = "c1 = relu(gate(a.0)); c2 = relu(concat(b.0)); c3 = relu(concat(c1, c2))"
+    assert str(Architecture.parse(text)) == "c1 = relu(concat(b.0)); c2 = relu(gate(a.0)); c3 = relu(concat(c1, c2))"
+
+
+def test_names_that_need_quotes_have_them() -> None:
+    told = {
+        "image": "image.1",
+        "my image": "my image.1",
+        "Bild größer": "Bild größer.1",
+        "画像": "画像.1",
+        "c1": "c1.1",
+        "x.y": '"x.y".1',
+        "a, c1": '"a, c1".1',
+        'say "hi"': '"say \\"hi\\"".1',
+        "3d": '"3d".1',
+        "two\nlines": '"two\\nlines".1',
+        "": '"".1',
+    }
+    for name, text in told.items():
+        assert str(Source(modality=name, layer=1)) == text
+        other = "c1 = concat(z.0); c2 = relu(max("
+        found = Architecture.parse(f"{other}{text}, c1))")
+        assert found.modalities == tuple(sorted((name, "z")))
+
+
+def test_an_operation_combines_no_more_sources_than_it_can() -> None:
+    sources = tuple(Source(modality=f"m{i}", layer=0) for i in range(13))
+    assert Cell(sources=sources[:12], operation="tensor").operation == "tensor"
+    with pytest.raises(ValidationError, match="tensor combines 12 sources at most, not 13"):
+        Cell(sources=sources, operation="tensor")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "at least one cell"),
+        ("image.2", "'image.2' is not understood"),
+        ("c1 = relu(concat(image.2)", "is not understood"),
+        ("c1 = relu(concat(image.2)) ; c2 = relu(concat(c1))", "is not understood"),
+        ("c1 = relu(concat(image))", "is not understood"),
+        ("c1 = relu(concat())", "is not understood"),
+        ("c1 = relux(concat(a.1))", "is not understood"),
+        ("c1 = relu(concat(a.1)); nonsense", "'nonsense' is not understood"),
+        ("c1 = relu(concat(a.1))\n", "is not understood"),
+        ("c1 = relu(conkat(a.1))", "architecture (there is no operation 'conkat'; did you mean concat?"),
+        ("c1 = relu(concat(a.1)); c2 = relu(concat(b.1))", "read by exactly one later cell"),
+        ("c1 = relu(concat(c1))", "exactly one later cell"),
+        ("c1 = relu(concat(c0))", "cells from 1"),
+        ('c1 = relu(concat("\\x".1))', "Invalid"),
+        ("c2 = relu(concat(a.1)); c1 = tanh(concat(b.1)); c3 = relu(max(c1, c2))", "cells are numbered in order"),
+        ("c1 = relu(concat(" + "a " * 20_000, "is not understood"),
+    ],
+)
+def test_what_is_no_text_of_an_architecture(text, message) -> None:
+    with pytest.raises(InputError, match=r"is no architecture \(.*write it as in 'c1 = relu") as told:
+        Architecture.parse(text)
+    assert message in str(told.value)

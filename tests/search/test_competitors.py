@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.fusion import LATE_RULES
 from plait.search import competitors
-from plait.search.competitors import concatenations
 
 WIDTHS = {"b": (9, 8, 7, 6, 2), "a": (9, 8, 2), "c": (9, 8, 7, 6, 5, 4, 2)}  # L is 3, 1 and 5
 
@@ -27,23 +24,3 @@ def test_everything_that_always_competes() -> None:
 
 def test_one_modality_stands_alone() -> None:
     assert [one.kind for one in competitors({"a": (3, 4, 2)})] == ["unimodal"]
-    assert concatenations({"a": (3, 4, 4, 4, 2)}, 5) == []
-
-
-@pytest.mark.parametrize("count", [0, 1, 3, 100])
-def test_concatenations_of_middle_layers(count) -> None:
-    found = concatenations(WIDTHS, count)
-    assert len(found) == min(count, 4)
-    texts = [str(one.architecture) for one in found]
-    assert len(set(texts)) == len(texts)
-    assert "c1 = relu(concat(a.1, b.3, c.5))" not in texts  # the last layers compete anyway
-    for one in found:
-        assert one.architecture is not None
-        for source in one.architecture.cells[0].sources:
-            assert 1 <= source.layer <= len(WIDTHS[source.modality]) - 2
-    deepest = [next(s.layer for s in one.architecture.cells[0].sources if s.modality == "c") for one in found]
-    assert deepest == sorted(deepest, reverse=True)
-
-
-def test_no_middle_layers_no_concatenations() -> None:
-    assert concatenations({"a": (3, 4, 2), "b": (3, 4, 2)}, 5) == []

@@ -125,9 +125,12 @@ class Architecture(BaseModel):
             >>> Architecture.parse("c1 = tanh(gate(image.2, sound.4))").cells[0].operation
             'gate'
         """
-        cells, at = [], 0
+        cells: list[Cell] = []
+        at = 0
         try:
             while found := _CELL.match(text, at):
+                if not found[0].startswith(name := f"c{len(cells) + 1} ="):
+                    raise ValueError(f"cells are numbered in order: {found[0][:20]!r} should begin with {name!r}")
                 sources = tuple(_parse_source(part) for part in re.findall(_SOURCE, found[3]))
                 cells.append(Cell(sources=sources, operation=found[2], activation=found[1] or "identity"))
                 at = found.end()
@@ -136,7 +139,9 @@ class Architecture(BaseModel):
             return cls(cells=tuple(cells))
         except ValueError as error:
             mistakes = (
-                [str(one["msg"]) for one in error.errors()] if isinstance(error, ValidationError) else [str(error)]
+                [str(one["msg"]).removeprefix("Value error, ") for one in error.errors()]
+                if isinstance(error, ValidationError)
+                else [str(error)]
             )
             raise InputError(
                 f"{text!r} is no architecture ({'; '.join(mistakes)[:160]}); write it as in "

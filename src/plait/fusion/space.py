@@ -48,6 +48,9 @@ class FusionSpace:
         trees: Whether a cell may read several cells; otherwise architectures are chains.
         every_modality: Whether every cell reads a layer of every modality.
         max_sources: Sources of a cell, at most.
+
+    Raises:
+        ValueError: No architecture is left.
     """
 
     def __init__(
@@ -63,11 +66,16 @@ class FusionSpace:
     ) -> None:
         if not layers or max_cells < 1 or not operations or not activations or not all(layers.values()):
             raise ValueError("a space has modalities with layers, operations, activations, and one cell at least")
-        self.layers = {name: tuple(sorted(layers[name])) for name in sorted(layers)}
-        self.operations, self.activations = tuple(operations), tuple(activations)
+        self.layers = {name: tuple(sorted(set(layers[name]))) for name in sorted(layers)}
+        self.operations, self.activations = tuple(dict.fromkeys(operations)), tuple(dict.fromkeys(activations))
         self.max_cells, self.trees, self.every_modality = max_cells, trees, every_modality
-        self.max_sources = max_sources or len(self.layers) + max_cells
+        self.max_sources = len(self.layers) + max_cells if max_sources is None else max_sources
         self._trees = lru_cache(maxsize=100_000)(self._unranked)
+        if not self.size():
+            raise ValueError(
+                f"{len(self.layers)} modalities, {self.max_sources} sources of a cell at most, every_modality="
+                f"{every_modality} and the operations {', '.join(self.operations)} leave no architecture"
+            )
 
     @property
     def levels(self) -> int:
@@ -81,9 +89,6 @@ class FusionSpace:
     def size(self, level: int | None = None) -> int:
         """How many architectures there are: exact, each canonical form once."""
         return sum(self._counts) if level is None else self._counts[level - 1]
-
-    def __len__(self) -> int:
-        return self.size()
 
     def __getitem__(self, number: int) -> Architecture:
         """The architecture of a number; lower numbers have fewer cells."""
@@ -142,6 +147,12 @@ class FusionSpace:
             return ("concat",)
         limits = {name: OPERATIONS[name].most_sources for name in self.operations}
         return tuple(name for name, most in limits.items() if most is None or sources <= most)
+
+    def _wider(self, operation: str, sources: int) -> str:
+        """The operation of a cell of so many sources once it reads one more: one source says nothing about it."""
+        if sources > 1:
+            return operation
+        return "concat" if "concat" in self.operations else self.operations[0]
 
     # Counting: a subtree of n cells is a cell that reads m modalities and, by its profile, smaller subtrees.
 
@@ -230,10 +241,11 @@ class FusionSpace:
                 yield tidy((operation, activation, states, (*rest, changed) if changed else rest))
             yield tidy((operation, activation, states, rest))
         yield from children
+        wider = self._wider(operation, len(states) + len(children))
         for name, layers in self.layers.items():  # one cell more, on top or below
             for layer in layers:
-                yield "concat", activation, ((name, layer),), (tree,)
-                yield operation, activation, states, (*children, ("concat", activation, ((name, layer),), ()))
+                yield self._wider("concat", 1), activation, ((name, layer),), (tree,)
+                yield wider, activation, states, (*children, ("concat", activation, ((name, layer),), ()))
 
     def _cell_changes(self, tree: Tree) -> Iterator[Tree | None]:
         operation, activation, states, children = tree
@@ -247,9 +259,10 @@ class FusionSpace:
             for layer in self.layers[name]:
                 yield tidy((operation, activation, (*rest, (name, layer)), children))
         absent = [name for name in self.layers if name not in dict(states)]
+        wider = self._wider(operation, len(states) + len(children))
         for name in absent:
             for layer in self.layers[name]:
-                yield tidy((operation, activation, (*states, (name, layer)), children))
+                yield tidy((wider, activation, (*states, (name, layer)), children))
 
     def mutate(self, point: Architecture, rng: np.random.Generator) -> Architecture:
         """One of its neighbours, drawn evenly."""
@@ -298,7 +311,7 @@ class FusionSpace:
         names = list(self.layers)
         told = np.zeros((self.max_cells, 3 + len(names)), np.int64)
         for place, cell in enumerate(point.cells):
-            told[place, 0] = EVERY_OPERATION.index(cell.operation) + 1
+            told[place, 0] = (*EVERY_OPERATION, *self.operations).index(cell.operation) + 1
             told[place, 1] = self.activations.index(cell.activation) + 1
             for source in cell.sources:
                 if source.state is not None:

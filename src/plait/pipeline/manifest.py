@@ -36,7 +36,11 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "discarded": sorted({m.name for m in fit.source.schema.modalities} - set(chosen.used)),
         "weights": {"file": WEIGHTS, "sha256": weights},
         "leaderboard": _leaderboard(fit, test),
-        "choice": {"sentence": choice.sentence, "fusion": asdict(choice.fusion) if choice.fusion else None},
+        "choice": {
+            "sentence": choice.sentence,
+            "fusion": asdict(choice.fusion) if choice.fusion else None,
+            "search": asdict(choice.search) if choice.search else None,
+        },
         "search": _search(fit),
         "gates": fit.results["refit"]["gates"] or None,
         "finetune": fit.results["finetune"]["told"],

@@ -41,6 +41,7 @@ class Choice:
         low, high: 95 % interval of every candidate's score, in the order of the candidates; None without a score.
         tied: Positions within one standard error of the best.
         fusion: The best candidate of several modalities against the best single one; None where one of them is missing.
+        search: The best candidate that a search found against the best that always competes; None without either.
         sentence: Why, in words.
     """
 
@@ -51,14 +52,16 @@ class Choice:
     high: tuple[float | None, ...]
     tied: tuple[int, ...]
     fusion: Comparison | None
+    search: Comparison | None
     sentence: str
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Choice:
         """The choice that `dataclasses.asdict` described, after a journey through JSON."""
+        fusion, search = (Comparison(**told[name]) if told[name] else None for name in ("fusion", "search"))
         return cls(
             int(told["chosen"]), int(told["best"]), tuple(told["order"]), tuple(told["low"]), tuple(told["high"]),
-            tuple(told["tied"]), Comparison(**told["fusion"]) if told["fusion"] else None, str(told["sentence"]),
+            tuple(told["tied"]), fusion, search, str(told["sentence"]),
         )  # fmt: skip
 
 
@@ -133,15 +136,18 @@ def choose(
         unknown = (None,) * len(trials)
         name = trials[cheapest].candidate.name
         sentence = f"No validation row has a label, so nothing could be compared: {name} is the cheapest."
-        return Choice(cheapest, cheapest, order, unknown, unknown, (cheapest,), None, sentence)
+        return Choice(cheapest, cheapest, order, unknown, unknown, (cheapest,), None, None, sentence)
     drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     best = order[0]
     errors = [standard_error(drawn[best] - row) for row in drawn]
     tied = tuple(i for i in order if points[best] - points[i] <= errors[i])
     chosen = min(tied, key=lambda i: (costs[i], -points[i], trials[i].candidate.name))
     low, high = intervals(drawn)
-    fusion = _fusion_against_single(trials, points, drawn)
-    return Choice(chosen, best, order, low, high, tied, fusion, _sentence(trials, chosen, best, fusion))
+    fused = [len(trial.candidate.used) > 1 for trial in trials]
+    fusion = _best_against_best(trials, points, drawn, fused)
+    search = _best_against_best(trials, points, drawn, [bool(trial.candidate.proposer) for trial in trials])
+    sentence = _sentence(trials, chosen, best, fusion) + _search_sentence(search)
+    return Choice(chosen, best, order, low, high, tied, fusion, search, sentence)
 
 
 def compare(
@@ -158,16 +164,16 @@ def compare(
     )  # fmt: skip
 
 
-def _fusion_against_single(
-    trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64]
+def _best_against_best(
+    trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64], ours: Sequence[bool]
 ) -> Comparison | None:
+    """The best candidate that is one of ours against the best that is not; None if one of them is missing."""
     scored = [i for i in range(len(trials)) if np.isfinite(points[i])]
-    single = [i for i in scored if len(trials[i].candidate.used) == 1]
-    several = [i for i in scored if len(trials[i].candidate.used) > 1]
-    if not single or not several:
+    sides = [[i for i in scored if ours[i]], [i for i in scored if not ours[i]]]
+    if not all(sides):
         return None
-    top = [max(group, key=lambda i: float(points[i])) for group in (several, single)]
-    return compare(trials, points, drawn, top[0], top[1])
+    one, other = (max(side, key=lambda i: float(points[i])) for side in sides)
+    return compare(trials, points, drawn, one, other)
 
 
 def _sentence(trials: Sequence[Trial], chosen: int, best: int, fusion: Comparison | None) -> str:
@@ -181,11 +187,22 @@ def _sentence(trials: Sequence[Trial], chosen: int, best: int, fusion: Compariso
         return f"{why} There is one modality, so there was nothing to fuse."
     if fusion is None:
         return f"{why} Fusion could not be compared with single modalities: one side has no score."
-    told = (
-        f"{fusion.better} against {fusion.than}: {fusion.difference:+.4f} "
-        f"(95 % interval {fusion.low:+.4f} to {fusion.high:+.4f})"
+    return f"{why} {verdict(fusion, len(trials[chosen].candidate.used) > 1)}: {_told(fusion)}."
+
+
+def _told(difference: Comparison) -> str:
+    return (
+        f"{difference.better} against {difference.than}: {difference.difference:+.4f} "
+        f"(95 % interval {difference.low:+.4f} to {difference.high:+.4f})"
     )
-    return f"{why} {verdict(fusion, len(trials[chosen].candidate.used) > 1)}: {told}."
+
+
+def _search_sentence(search: Comparison | None) -> str:
+    """Whether the search found anything better than what always competes; empty without a search."""
+    if search is None:
+        return ""
+    pays = "pays" if search.low > 0 else "finds nothing as good" if search.high < 0 else "finds nothing clearly better"
+    return f" The search {pays}: {_told(search)}."
 
 
 def verdict(fusion: Comparison, fused: bool) -> str:

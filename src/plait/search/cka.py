@@ -22,8 +22,7 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     Returns:
         0 (unlike) to 1 (the same up to rotation and scale).
     """
-    x = np.asarray(one, np.float64) - np.mean(one, axis=0, dtype=np.float64)
-    y = np.asarray(other, np.float64) - np.mean(other, axis=0, dtype=np.float64)
+    x, y = _centred(one), _centred(other)
     if x.shape[1] > len(x) or y.shape[1] > len(y):  # the same by Gram matrices of rows
         kx, ky = x @ x.T, y @ y.T
         cross, own = float((kx * ky).sum()), float(np.linalg.norm(kx) * np.linalg.norm(ky))
@@ -31,6 +30,12 @@ def linear_cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
         cross = float(np.linalg.norm(y.T @ x) ** 2)
         own = float(np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
     return cross / own if own > 0 else 0.0
+
+
+def _centred(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Less the mean of every column; a constant column is 0 to the bit, not what rounding leaves of it."""
+    centred = np.asarray(values, np.float64) - np.mean(values, axis=0, dtype=np.float64)
+    return np.where(np.ptp(values, axis=0) > 0, centred, 0.0)
 
 
 def layer_similarities(

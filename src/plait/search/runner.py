@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,11 +53,9 @@ class Search:
         self, evaluator: Evaluator, ledger: Ledger, seed: int, advance: Callable[[], None] = lambda: None
     ) -> None:
         self.evaluator, self.ledger, self.seed, self.advance = evaluator, ledger, seed, advance
-        self.known = {
-            (row["proposer"], row["candidate"]["name"]): row
-            for row in ledger.read()
-            if row["proposer"] != "competitors"
-        }
+        rows = [row for row in ledger.read() if row["proposer"] != "competitors"]
+        self.known = {(row["proposer"], row["candidate"]["name"]): row for row in rows}
+        self.rungs = {row["proposer"]: row["rung"] + 1 for row in sorted(rows, key=lambda row: int(row["rung"]))}
         self.found = Found()
 
     def run(
@@ -84,14 +81,14 @@ class Search:
             asked = strategy.ask(BATCH if trials is None else min(BATCH, trials - done))
             if not asked:
                 break
-            scores = self._evaluate(name, asked, done // BATCH, left)
+            scores = self._evaluate(name, asked, left)
             strategy.tell(asked[: len(scores)], scores)
             done += len(scores)
             if left is not None and strategy.budget is None:  # now the price of a trial is known
                 strategy.budget = max(done, int(done + left() * done / max(1e-6, time.monotonic() - started)))
         self.found.best[name] = strategy.best(finalists)
         self.found.surrogate += strategy.quality
-        self.found.exhausted |= strategy.is_exhausted
+        self.found.exhausted |= done >= strategy.space.size()
 
     def prune(
         self, space: Space[Architecture], start: Architecture, trials: int | None,
@@ -116,7 +113,7 @@ class Search:
             room = len(smaller) if trials is None else min(len(smaller), trials - done)
             if not smaller or room < len(smaller) or (left is not None and left() <= 0):
                 break
-            scores = self._evaluate(PRUNING, smaller, done, left)
+            scores = self._evaluate(PRUNING, smaller, left)
             done += len(scores)
             known = [(score, point) for score, point in zip(scores, smaller, strict=False) if score is not None]
             if len(scores) < len(smaller) or not known:
@@ -129,7 +126,7 @@ class Search:
         self.found.best[PRUNING] = list(dict.fromkeys(kept))
 
     def _evaluate(
-        self, name: str, asked: Sequence[Architecture], batch: int, left: Callable[[], float] | None
+        self, name: str, asked: Sequence[Architecture], left: Callable[[], float] | None
     ) -> list[float | None]:
         """Scores of a batch, from the ledger as far as they stand there; the rest is evaluated and written down."""
         scores: list[float | None] = []
@@ -152,6 +149,8 @@ class Search:
                 }
             )  # fmt: skip
             self.advance()
-        if fresh:
-            self.ledger.record(fresh, name, batch, self.seed)
+        if fresh:  # in a rung of its own: what stands in the ledger of the same batch stays
+            rung = self.rungs.get(name, 0)
+            self.ledger.record(fresh, name, rung, self.seed)
+            self.rungs[name] = rung + 1
         return scores

@@ -15,7 +15,15 @@ from plait.testing.encoders import (
 )
 from plait.testing.late_rules import LateRuleAbsence, LateRuleCase, LateRuleFitting, LateRuleOutputs
 from plait.testing.objectives import ObjectiveRows, ObjectiveTerms, ObjectiveWeights
+from plait.testing.operations import (
+    OperationAbsence,
+    OperationCase,
+    OperationIndependence,
+    OperationNumbers,
+    operation_cases,
+)
 from plait.testing.readers import ReaderArrays, ReaderCase, ReaderState, reader_case
+from plait.testing.strategies import StrategyCase, StrategyQuestions, StrategyScores, StrategySeeds, WordSpace
 from plait.testing.task_kinds import TaskKindAnswers, TaskKindCase, TaskKindLosses, TaskKindMetrics, task_kind_case
 
 __all__ = [
@@ -32,14 +40,24 @@ __all__ = [
     "ObjectiveRows",
     "ObjectiveTerms",
     "ObjectiveWeights",
+    "OperationAbsence",
+    "OperationCase",
+    "OperationIndependence",
+    "OperationNumbers",
     "ReaderArrays",
     "ReaderCase",
     "ReaderState",
+    "StrategyCase",
+    "StrategyQuestions",
+    "StrategyScores",
+    "StrategySeeds",
     "TaskKindAnswers",
     "TaskKindCase",
     "TaskKindLosses",
     "TaskKindMetrics",
+    "WordSpace",
     "encoder_cases",
+    "operation_cases",
     "reader_case",
     "task_kind_case",
 ]

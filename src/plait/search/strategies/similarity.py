@@ -26,7 +26,7 @@ class SimilaritySearch(Strategy[P]):
         for level in range(1, self.space.levels + 1):
             if len(found) < count:
                 seen = dict.fromkeys(self.unseen(LOOKED_AT, level))
-                if self.space.size(level) > LOOKED_AT:
+                if seen and self.space.size(level) > LOOKED_AT:
                     self._climb(seen, level)
                 found += sorted(seen, key=lambda point: (-self._hint(point), str(point)))[: count - len(found)]
         return found
