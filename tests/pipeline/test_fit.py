@@ -167,7 +167,7 @@ def test_what_time_ended_is_told_and_learned_on_with_more_time(vector_table: Pat
     assert any("Time ended the learning of view after" in note for note in short.notes)
     assert any("trainings of fusion networks" in note for note in short.notes)
     assert "ended by time" in (run / "report.html").read_text()
-    longer = plait.fit(vector_table, "label", out=run, time_limit=120, resume=True)
+    longer = plait.fit(vector_table, "label", out=run, time_limit=30, resume=True)
     assert not any("Time ended" in note for note in longer.notes)
     assert all(m["epochs"] > n["epochs"] for m, n in zip(
         longer.manifest["modalities"], short.manifest["modalities"], strict=True

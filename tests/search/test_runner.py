@@ -14,7 +14,7 @@ from made_search import evaluator_of
 from plait.fusion import Architecture, Candidate, FusionSpace
 from plait.search import Ledger, Trial
 from plait.search._base import Strategy
-from plait.search.runner import BATCH, Found, Search
+from plait.search.runner import BATCH, MOST, PATIENCE, PRUNING, Found, Search
 from plait.search.strategies import STRATEGIES, progressive
 from plait.training import Plan
 
@@ -277,7 +277,7 @@ def test_a_search_by_time_tells_the_strategy_its_budget(tmp_path) -> None:
     strategy = strategy_of("progressive", budget=None)
     Search(Cheap(), ledger_of(tmp_path), 0).run("progressive", strategy, 40, lambda: 1e9)
     assert strategy.budget is not None
-    assert strategy.budget > 1000
+    assert strategy.budget == MOST
     given = strategy_of("progressive", budget=33)
     Search(Cheap(), ledger_of(tmp_path, "other"), 0).run("progressive", given, 20, lambda: 1e9)
     assert given.budget == 33
@@ -343,3 +343,51 @@ def test_with_the_evaluator_itself(tmp_path) -> None:
         [Candidate(name="best", kind="architecture", architecture=whole.best["progressive"][0])]
     )
     assert len(trial.scores) == 2
+
+
+def signal(architecture: Architecture) -> float:
+    """What only a.1 and b.2 carry; every further source costs a little."""
+    states = {source.state for cell in architecture.cells for source in cell.sources if source.state is not None}
+    return 5.0 * (("a", 1) in states) + 3.0 * (("b", 2) in states) - 0.01 * architecture.size
+
+
+def test_pruning_keeps_what_is_needed_and_ends_at_one_source(tmp_path) -> None:
+    start = Architecture.parse("c1 = relu(concat(a.1, b.0)); c2 = tanh(product(a.2, b.2, c1))")
+    evaluator = Cheap(signal)
+    search = Search(evaluator, ledger_of(tmp_path), 0)
+    search.prune(SPACE, start, 100)
+    best = search.found.best[PRUNING]
+    assert all(point in SPACE and point.size < start.size for point in best)
+    needed = best[0]  # one source less costs most here
+    assert {source.state for cell in needed.cells for source in cell.sources if source.cell is None} == {
+        ("a", 1), ("b", 2),
+    }  # fmt: skip
+    assert best[-1].size == 1
+    assert str(best[-1]).endswith("(concat(a.1))")
+    assert {trial["proposer"] for trial in search.found.trials} == {PRUNING}
+    again = Search(Cheap(signal), ledger_of(tmp_path), 0)
+    again.prune(SPACE, start, 100)
+    assert again.evaluator.asked == []
+    assert told(again.found) == told(search.found)
+
+
+def test_pruning_keeps_to_its_trials_and_to_time(tmp_path) -> None:
+    start = Architecture.parse("c1 = relu(concat(a.1, b.0)); c2 = tanh(product(a.2, b.2, c1))")
+    for most in (0, 3, 7):
+        search = Search(Cheap(signal), ledger_of(tmp_path, str(most)), 0)
+        search.prune(SPACE, start, most)
+        assert len(search.found.trials) <= most
+    search = Search(Cheap(signal), ledger_of(tmp_path, "time"), 0)
+    search.prune(SPACE, start, None, lambda: 0.0)
+    assert search.found.trials == []
+    assert search.found.best[PRUNING] == []
+
+
+def test_a_search_by_time_stops_when_nothing_gets_better(tmp_path) -> None:
+    search = Search(Cheap(lambda point: 1.0), ledger_of(tmp_path), 0)
+    search.run("random", strategy_of("random", budget=None), None, lambda: 1e9)
+    assert PATIENCE <= len(search.found.trials) <= PATIENCE + 2 * BATCH
+    better = itertools.count()
+    search = Search(Cheap(lambda point: float(next(better))), ledger_of(tmp_path, "other"), 0)
+    search.run("random", strategy_of("random", budget=None), None, lambda: 1e9)
+    assert len(search.found.trials) == MOST

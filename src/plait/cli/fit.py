@@ -132,6 +132,7 @@ def print_run(predictor: Any, out: Path, as_json: bool) -> None:
                 "leaderboard": rows,
                 "metrics": manifest["metrics"],
                 "stages": manifest["stages"],
+                "shares": _shares(manifest["stages"]),
                 "seconds": round(sum(manifest["stages"].values()), 3),
             }
         )
@@ -140,6 +141,12 @@ def print_run(predictor: Any, out: Path, as_json: bool) -> None:
     typer.echo(f"\n{manifest['choice']['sentence']}")
     typer.echo(f"The figures are {_meaning(manifest['metric'])}; higher is better.")
     typer.echo(f"Report: {out / 'report.html'}")
+
+
+def _shares(stages: dict[str, float]) -> dict[str, float]:
+    """Share of the whole time, 0 to 1, by stage."""
+    total = sum(stages.values()) or 1.0
+    return {name: round(seconds / total, 4) for name, seconds in stages.items()}
 
 
 def _meaning(metric: str | None) -> str:

@@ -146,7 +146,12 @@ def _making(content: Content) -> dict[str, Any]:
     score = words.score_words(content["metric"], content["tasks"])
     longest = max(content["stages"].values(), default=0.0) or 1.0
     stages = [
-        {"words": words.stage_words(name, names), "seconds": seconds, "length": round(100 * seconds / longest, 2)}
+        {
+            "words": words.stage_words(name, names),
+            "seconds": seconds,
+            "length": round(100 * seconds / longest, 2),
+            "share": seconds / (sum(content["stages"].values()) or 1.0),
+        }
         for name, seconds in content["stages"].items()
     ]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from plait.fusion.candidates import Candidate
 from plait.search._base import Quality, Space, Strategy
 from plait.search.evaluator import Evaluator
 from plait.search.ledger import Ledger
+
+MOST = 512
+PATIENCE = 128
+"""Where time alone is limited: trials of a strategy at most, and without a better one before it stops."""
 
 PRUNING = "pruning"
 BATCH = 16
@@ -71,13 +76,14 @@ class Search:
         Args:
             name: The strategy's name.
             strategy: A fresh one.
-            trials: How many architectures to evaluate; None for as many as time allows.
+            trials: How many architectures to evaluate; None for as many as time allows, but no more than `MOST`, and
+                none after `PATIENCE` without a better one.
             left: Seconds that are left for this strategy; None goes by counts alone.
             finalists: How many of the best to remember.
         """
-        done = 0
+        done, best, best_at = 0, -math.inf, 0
         started = time.monotonic()
-        while (trials is None or done < trials) and (left is None or done == 0 or left() > 0):
+        while done < (MOST if trials is None else trials) and (left is None or done == 0 or left() > 0):
             asked = strategy.ask(BATCH if trials is None else min(BATCH, trials - done))
             if not asked:
                 break
@@ -85,7 +91,13 @@ class Search:
             strategy.tell(asked[: len(scores)], scores)
             done += len(scores)
             if left is not None and strategy.budget is None:  # now the price of a trial is known
-                strategy.budget = max(done, int(done + left() * done / max(1e-6, time.monotonic() - started)))
+                rate = done / max(1e-6, time.monotonic() - started)
+                strategy.budget = min(MOST, max(done, int(done + left() * rate)))
+            top = max((score for score in scores if score is not None), default=-math.inf)
+            if top > best:
+                best, best_at = top, done
+            if trials is None and done - best_at >= PATIENCE:
+                break
         self.found.best[name] = strategy.best(finalists)
         self.found.surrogate += strategy.quality
         self.found.exhausted |= done >= strategy.space.size()
@@ -109,7 +121,7 @@ class Search:
         path: list[tuple[float, Architecture]] = []
         at, done = start, 0
         while trials is None or done < trials:
-            smaller = [point for point in space.neighbours(at) if point.size == at.size - 1]
+            smaller = [point for point in space.neighbours(at) if point.size < at.size]
             room = len(smaller) if trials is None else min(len(smaller), trials - done)
             if not smaller or room < len(smaller) or (left is not None and left() <= 0):
                 break
