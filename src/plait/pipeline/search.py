@@ -17,12 +17,15 @@ from plait.pipeline.evaluate import RESERVE, evaluator_of
 from plait.search._base import Strategy
 from plait.search.cka import layer_similarities
 from plait.search.ledger import Ledger
-from plait.search.runner import Search
+from plait.search.runner import PRUNING, Search
 from plait.search.strategies import STRATEGIES
 from plait.training.loop import Plan
 
 SEARCH_SHARE = 0.5
 """Share of the time left after the encoders that the search may take."""
+
+PREFIXES = {"random": "random search: ", "similarity": "most similar layers: "}
+"""What the leaderboard calls architectures that are there for comparison."""
 
 PRUNED = 0.25
 """Share of the trials or of the time in which the best architecture is made smaller."""
@@ -101,13 +104,18 @@ class SearchStage(Stage):
     def _told(self, fit: Fit, space: FusionSpace, search: Search) -> dict[str, Any]:
         found = search.found
         finalists = [
-            Candidate(name=str(architecture), kind="architecture", architecture=architecture, proposer=name)
+            Candidate(
+                name=f"{'' if name == fit.options.strategy else PREFIXES.get(name, '')}{architecture}",
+                kind="architecture",
+                architecture=architecture,
+                proposer=name,
+            )
             for name, best in found.best.items()
-            for architecture in (best if name == fit.options.strategy else best[:1])
+            for architecture in (best if name in (fit.options.strategy, PRUNING) else best[:1])
         ]
         return {
             "finalists": [candidate.model_dump(exclude_defaults=True) for candidate in finalists],
-            "cut": fit.options.limit if not found.exhausted else None,
+            "cut": fit.options.limit if found.cut else None,
             "told": {
                 "strategy": fit.options.strategy,
                 "space": {

@@ -88,7 +88,13 @@ def _best(told: Content) -> tuple[Best, ...]:
     finalists = set(told["finalists"])
     ordered = sorted(known.values(), key=lambda trial: -trial["score"])[:MOST_BEST]
     return tuple(
-        Best(one["text"], number(one["score"], 4), count(one["level"]), one["proposer"], one["text"] in finalists)
+        Best(
+            one["text"],
+            number(one["score"], 4),
+            count(one["level"]),
+            one["proposer"],
+            any(name.endswith(one["text"]) for name in finalists),
+        )
         for one in ordered
     )
 

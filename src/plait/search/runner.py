@@ -33,12 +33,14 @@ class Found:
         best: The best architectures of each strategy, by name, the best first.
         surrogate: What surrogates foretold.
         exhausted: Whether the whole space was evaluated.
+        cut: Whether time ended a strategy.
     """
 
     trials: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, list[Architecture]] = field(default_factory=dict)
     surrogate: list[Quality] = field(default_factory=list)
     exhausted: bool = False
+    cut: bool = False
 
 
 class Search:
@@ -99,6 +101,7 @@ class Search:
             if trials is None and done - best_at >= PATIENCE:
                 break
         self.found.best[name] = strategy.best(finalists)
+        self.found.cut |= left is not None and left() <= 0
         self.found.surrogate += strategy.quality
         self.found.exhausted |= done >= strategy.space.size()
 
