@@ -47,7 +47,7 @@ class Search:
     """One search with one ledger.
 
     A search that was stopped goes on where its ledger ends: strategies are told the scores that stand there again, and
-    ask the same questions. The same seed gives the same search, whether it was stopped or not.
+    ask the same questions. Without a clock, the same seed gives the same search, whether it was stopped or not.
 
     Args:
         evaluator: Scores architectures.
