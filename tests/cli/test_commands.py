@@ -98,7 +98,7 @@ def test_schema_round_trip(made_table: Path, tmp_path: Path, capsys: pytest.Capt
     path.write_text(json.dumps(told))
     words = ["fit", str(made_table), "--schema", str(path), "--out", str(tmp_path / "run"), "--trials", "1", "--json"]
     fitted = json.loads(output(words, capsys))
-    assert {"run", "chosen", "sentence", "leaderboard", "metrics", "stages", "seconds"} == set(fitted)
+    assert {"run", "chosen", "sentence", "leaderboard", "metrics", "stages", "shares", "seconds"} == set(fitted)
     assert {row["name"] for row in fitted["leaderboard"] if row["kind"] == "unimodal"} == {"view", "tabular"}
 
 

@@ -57,9 +57,11 @@ def print_leaderboard(rows: list[dict[str, Any]]) -> None:
     for name in ("validation", "test", "seconds"):
         table.add_column(name, justify="right")
     for row in rows:
-        cells = [row["name"], row["kind"], figure(row["validation"]), figure(row["test"]), f"{row['seconds']:.1f}"]
+        scores = ["-" if row[part] is None else f"{row[part]:.4f}" for part in ("validation", "test")]
+        cells = [row["name"], row["kind"], *scores, f"{row['seconds']:.1f}"]
         table.add_row(">" if row["chosen"] else "", *cells, style="bold" if row["chosen"] else "")
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pipe has no width to keep to
         console.width = WIDE
     console.print(table)
+    console.print("Seconds are those of combining alone; what every row shares, the networks, is not in them.")

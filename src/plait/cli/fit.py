@@ -9,6 +9,10 @@ import typer
 
 from plait.cli._options import AllowOutside, AsJson, BadRows, TableFile, print_json, print_leaderboard
 
+TRIALS_HELP = (
+    "Go by counts instead of time: N architectures by the strategy, and as many at random; same seed, same result."
+)
+GROUP_HELP = "Rows with the same value stay in the same part; intervals and cross-fitting go by it, too."
 KIND_HELP = (
     "Kind of a column, instead of the guess: image, audio, vector, numeric, categorical, date (and text, series, "
     "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, regression."
@@ -34,9 +38,7 @@ def fit(
             "--test", metavar="TABLE", help="Table to judge by; else 15 % of TABLE, or none with --validation."
         ),
     ] = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="COLUMN", help="Rows with the same value stay in the same part.")
-    ] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="COLUMN", help=GROUP_HELP)] = None,
     split_column: Annotated[
         str | None,
         typer.Option(
@@ -64,9 +66,7 @@ def fit(
             "--time-limit", metavar="SECONDS", help="For the whole fit, give or take 10 % and 10 s; default 600."
         ),
     ] = None,
-    trials: Annotated[
-        int | None, typer.Option("--trials", metavar="N", help="Go by counts instead of time: same seed, same result.")
-    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", metavar="N", help=TRIALS_HELP)] = None,
     strategy: Annotated[
         str, typer.Option("--strategy", metavar="NAME", help="How to search: progressive, random or similarity.")
     ] = "progressive",

@@ -55,7 +55,10 @@ class FinetuneStage(Stage):
         trial = fit.trials[fit.chosen.chosen]
         limit = fit.options.limit
         seconds = None if limit is None else fit.clock.left - RESERVE * limit
-        if trial.candidate.architecture is None or (seconds is not None and seconds < self._epoch_seconds(fit)):
+        too_short = seconds is not None and seconds < self._epoch_seconds(fit)
+        if trial.candidate.architecture is not None and too_short:
+            fit.note("No time was left to fine-tune the returned architecture end to end; a longer time limit does.")
+        if trial.candidate.architecture is None or too_short:
             save_tensors(path, {})
             return {"told": None, "trial": None}
         started = time.monotonic()

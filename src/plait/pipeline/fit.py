@@ -101,16 +101,23 @@ def _go_on(fit: Fit) -> None:
     key = key_of([fit.source.fingerprint, str(fit.options.seed)])
     begun = fit.run.marker("begin")
     if begun is not None and begun["result"]["targets"] != targets:
-        was, wanted = (", ".join(map(repr, names)) for names in (begun["result"]["targets"], targets))
+        was, now = (", ".join(map(repr, names)) for names in (begun["result"]["targets"], targets))
         raise InputError(
-            f"The run {fit.run.path} learns {was}, not {wanted}; give another --out, or the same --target to go on."
+            f"The run {fit.run.path} learns {was}, not {now}; give another --out, or the same --target to go on."
         )
     if begun is not None and begun["key"] != key:
         fit.note("The tables, the kinds of their columns or the seed are not those this run began with: all is redone.")
     elif begun is not None:
         fit.clock.spent = _spent(fit.run)
-    if begun is None or begun["key"] != key:
-        fit.run.mark("begin", key, {"targets": targets}, 0.0)
+    wanted = {"targets": targets, **{name: getattr(fit.options, name) for name in ("strategy", "trials", "metric")}}
+    if begun is not None and begun["key"] == key:
+        changed = [
+            f"{n} was {begun['result'].get(n)}, is {v}" for n, v in wanted.items() if begun["result"].get(n) != v
+        ]
+        if changed:
+            fit.note(f"Not as this run began: {'; '.join(changed)}. What depends on it is redone and replaced.")
+    if begun is None or begun["key"] != key or begun["result"] != wanted:
+        fit.run.mark("begin", key, wanted, 0.0)
 
 
 def _spent(run: RunFolder) -> float:

@@ -90,7 +90,9 @@ class SearchStage(Stage):
 
     def _run(self, fit: Fit, space: FusionSpace, search: Search, name: str, share: float | None) -> None:
         """One strategy with its share of the seconds, or its number of trials; part of both is for pruning."""
-        trials = fit.options.trials
+        # Random search gets as many trials as the strategy and pruning have used together.
+        used = sum(1 for trial in search.found.trials) or fit.options.trials
+        trials = None if fit.options.trials is None else used
         pruned = PRUNED if name == fit.options.strategy else 0.0
         first = None if trials is None else trials - int(pruned * trials)
         rest = None if trials is None or first is None else trials - first

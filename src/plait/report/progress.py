@@ -20,6 +20,9 @@ SHAPES: Final = ("round", "square", "ring")
 MANY: Final = 400
 """More dots than this are drawn smaller."""
 
+FEWEST: Final = 30
+"""Foretold architectures below which nothing is said of how far a surrogate could be trusted."""
+
 TRUSTED: Final = 0.6
 """Median rank correlation from which a surrogate is called trustworthy; own choice, as is the next."""
 
@@ -186,10 +189,15 @@ def surrogate(batches: Sequence[Mapping[str, Any]]) -> Surrogate | None:
         (round(100 * (place + 0.5) / len(batches), 2), count(batches[place]["after"]))
         for place in range(0, len(batches), step)
     )
-    return Surrogate(dots, line, across, _trust([batch["spearman"] for batch in known], len(batches)))
+    return Surrogate(
+        dots,
+        line,
+        across,
+        _trust([batch["spearman"] for batch in known], sum(batch["asked"] for batch in known), len(batches)),
+    )
 
 
-def _trust(known: Sequence[float], batches: int) -> str:
+def _trust(known: Sequence[float], asked: int, batches: int) -> str:
     before = "Before each batch" if batches > 1 else "Before its one batch"
     if not known:
         return f"{before} a surrogate foretold the scores; it cannot be told how well: the batches were too small."
@@ -202,8 +210,10 @@ def _trust(known: Sequence[float], batches: int) -> str:
         verdict = "it was a rough guide: better than chance, wrong about many single architectures"
     else:
         verdict = "it could not be trusted: what it chose was hardly better than drawn at random"
-    return (
+    told = (
         f"{before} a surrogate foretold the scores of the architectures to come. The rank correlation with what they "
-        f"then reached was {number(middle, 2)}{' in the median' if ends else ''}{ends} (1: the same order, 0: chance), "
-        f"so {verdict}."
+        f"then reached was {number(middle, 2)}{' in the median' if ends else ''}{ends} (1: the same order, 0: chance)"
     )
+    if asked < FEWEST:
+        return f"{told}. These are {asked} architectures, too few to say whether it could be trusted."
+    return f"{told}, so {verdict}."

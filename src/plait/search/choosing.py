@@ -201,8 +201,11 @@ def _search_sentence(search: Comparison | None) -> str:
     """Whether the search found anything better than what always competes; empty without a search."""
     if search is None:
         return ""
-    pays = "pays" if search.low > 0 else "finds nothing as good" if search.high < 0 else "finds nothing clearly better"
-    return f" The search {pays}: {_told(search)}."
+    pays = "pays" if search.low > 0 else "found nothing as good" if search.high < 0 else "found nothing clearly better"
+    return (
+        f" The search {pays}: the best architecture it found differs by {search.difference:+.4f} (95 % interval "
+        f"{search.low:+.4f} to {search.high:+.4f}) from {search.than}, the best of what always competes."
+    )
 
 
 def verdict(fusion: Comparison, fused: bool) -> str:
