@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from plait.data.readers._base import Reader
 from plait.data.schema import Modality, Schema
 from plait.data.splits import TEST, TRAIN, VALIDATION
 from plait.data.table import Table
+from plait.fusion.candidates import Decision
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
 from plait.pipeline.run import RunFolder
@@ -26,6 +28,7 @@ from plait.search.choosing import Choice
 from plait.search.evaluator import Trial
 from plait.tasks._base import Task
 from plait.tasks.score import Labels
+from plait.training.checkpoints import load_into
 from plait.training.model import Model, UnimodalNetwork
 
 
@@ -150,6 +153,16 @@ class Fit:
         """By modality, widths of layers 0..L+1."""
         return {name: network.widths for name, network in self.networks.items()}
 
+    def encoder_results(self) -> list[str]:
+        """What the training of each encoder came to, as text: part of the key of all that reads hidden states."""
+        return [str(result) for name, result in self.results.items() if name.startswith("encode-")]
+
+    def decision(self, trial: Trial) -> Decision:
+        """What a trial decides by, with its weights."""
+        module = trial.candidate.build(self.widths(), self.tasks)
+        load_into(module, trial.weights, f"Trial {trial.candidate.name!r}")
+        return module
+
     def identity(self, modality: str) -> str:
         """What the decoded arrays of a modality are: content and reader options."""
         return key_of([self.source.digests[modality], self.readers[modality].model_dump_json()])
@@ -187,8 +200,13 @@ class Stage(ABC):
         return []
 
     def is_stale(self, fit: Fit, result: dict[str, Any]) -> bool:
-        """Whether a result for these inputs is to be had better now; by default never."""
-        return False
+        """Whether a result for these inputs is to be had better now.
+
+        That is so where time ended the work, and there is more of it now: `work` then leaves the limit under which it
+        was done as `cut`, and None where it came to its own end.
+        """
+        cut = result.get("cut")
+        return cut is not None and (fit.options.limit or math.inf) > cut
 
     def __call__(self, fit: Fit) -> None:
         """Run the stage, or take its result from the run folder."""

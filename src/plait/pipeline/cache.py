@@ -18,7 +18,7 @@ class CacheStage(Stage):
 
     def inputs(self, fit: Fit) -> list[str]:
         """Everything that the networks depend on."""
-        return [str(fit.results[name]) for name in fit.results if name.startswith("encode-")]
+        return fit.encoder_results()
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Compute what is not cached yet."""

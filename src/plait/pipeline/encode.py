@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from plait.fusion.late import SingleModality
 from plait.objectives.supervised import Supervised
 from plait.pipeline._base import Fit, Stage
 from plait.training.checkpoints import load_into, load_tensors, save_tensors
-from plait.training.loop import EpochRecord, Hook, Plan, Trainer, seeded_build
+from plait.training.loop import EpochRecord, Hook, Plan, Trainer, passes, seeded_build
 from plait.training.model import Model, UnimodalNetwork
 
 ENCODER_SHARE = 0.6
@@ -26,7 +25,7 @@ INPUT_SAMPLE = 4_096
 def encoder_plan(rows: int, learning_rate: float, seed: int, seconds: float | None) -> Plan:
     """How to train an encoder: about 1,500 steps, at least 12 passes and at most 60."""
     batch_size = 32 if rows < 3_000 else 64
-    epochs = int(np.clip(math.ceil(1_500 / max(1, rows / batch_size)), 12, 60))
+    epochs = passes(1_500, rows, batch_size, 12, 60)
     patience = max(5, epochs // 4)
     return Plan(epochs, batch_size, learning_rate, patience=patience, seed=seed, seconds=seconds)
 
@@ -68,17 +67,12 @@ class EncodeStage(Stage):
         """The weights."""
         return [f"stages/{self.name}.safetensors"]
 
-    def is_stale(self, fit: Fit, result: dict[str, Any]) -> bool:
-        """Whether time ended the training, and there is more of it now."""
-        return result["cut"] is not None and (fit.options.limit or math.inf) > result["cut"]
-
     def work(self, fit: Fit) -> dict[str, Any]:
         """Train."""
         reader, decoded = fit.readers[self.modality], fit.decoded[self.modality]
         name = default_encoder(reader)
         network = self._network(fit, name)
-        anything = np.logical_or.reduce([fit.labels.labelled[task.name] for task in fit.tasks])
-        train = fit.train[decoded.present[fit.train] & anything[fit.train]]
+        train = fit.train[decoded.present[fit.train] & fit.labels.anything[fit.train]]
         validation = fit.validation[decoded.present[fit.validation]]
         sample = np.sort(np.random.default_rng([fit.options.seed, 1]).permutation(train)[:INPUT_SAMPLE])
         network.encoder.fit_input(np.asarray(decoded.values[sample]), fit.options.seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -15,7 +14,7 @@ from plait.search.competitors import competitors
 from plait.search.evaluator import Evaluator, Trial
 from plait.search.ledger import Ledger
 from plait.training.checkpoints import load_tensors, save_tensors
-from plait.training.loop import Plan
+from plait.training.loop import Plan, passes
 
 RESERVE = 0.1
 """Share of the whole limit kept back for what comes after: test rows, report."""
@@ -24,7 +23,7 @@ RESERVE = 0.1
 def fusion_plan(rows: int, seed: int) -> Plan:
     """How to train a fusion architecture: about 600 steps, at least 10 passes and at most 40."""
     batch_size = 64 if rows < 10_000 else 128
-    epochs = int(np.clip(np.ceil(600 / max(1, rows / batch_size)), 10, 40))
+    epochs = passes(600, rows, batch_size, 10, 40)
     return Plan(epochs=epochs, batch_size=batch_size, learning_rate=3e-3, patience=max(4, epochs // 3), seed=seed)
 
 
@@ -46,16 +45,11 @@ class EvaluateStage(Stage):
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, the metric."""
-        encoders = [str(result) for name, result in fit.results.items() if name.startswith("encode-")]
-        return [*encoders, str(fit.options.metric), str(fit.options.seed)]
+        return [*fit.encoder_results(), str(fit.options.metric), str(fit.options.seed)]
 
     def files(self, fit: Fit) -> list[str]:
         """Outputs and weights of every trial."""
         return ["stages/evaluate.safetensors"]
-
-    def is_stale(self, fit: Fit, result: dict[str, Any]) -> bool:
-        """Whether time ended a training, and there is more of it now."""
-        return result["cut"] is not None and (fit.options.limit or math.inf) > result["cut"]
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Evaluate, write the ledger, keep outputs and weights."""
@@ -88,8 +82,11 @@ class EvaluateStage(Stage):
         standing = competitors(fit.widths())
         known = {str(candidate.architecture) for candidate in standing}
         found = [Candidate.model_validate(told) for told in fit.results["search"]["finalists"]]
-        fresh = {str(c.architecture): c for c in reversed(found) if str(c.architecture) not in known}
-        return standing + list(reversed(fresh.values()))
+        fresh: dict[str, Candidate] = {}
+        for candidate in found:
+            if str(candidate.architecture) not in known:
+                fresh.setdefault(str(candidate.architecture), candidate)
+        return [*standing, *fresh.values()]
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trials with their outputs and weights."""

@@ -42,8 +42,7 @@ class FinetuneStage(Stage):
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, metric and seed."""
-        encoders = [str(result) for name, result in fit.results.items() if name.startswith("encode-")]
-        return [*encoders, str(fit.options.metric), str(fit.options.seed)]
+        return [*fit.encoder_results(), str(fit.options.metric), str(fit.options.seed)]
 
     def files(self, fit: Fit) -> list[str]:
         """The weights."""
@@ -66,11 +65,11 @@ class FinetuneStage(Stage):
         rows, labels = raw_rows(fit, model.names), fit.labels.at(fit.validation)
         plan = Plan(EPOCHS, 64, LEARNING_RATE, patience=3, seed=fit.options.seed, seconds=seconds)
         trainer = Trainer(model, [Supervised()], plan, device=fit.options.torch_device())
-        anything = np.logical_or.reduce([fit.labels.labelled[task.name] for task in fit.tasks])
         fit.narrator.begin("Fine-tuning end to end")
-        history = trainer.fit(rows.at(fit.train[anything[fit.train]]), rows.at(fit.validation))
+        history = trainer.fit(rows.at(fit.train[fit.labels.anything[fit.train]]), rows.at(fit.validation))
         fit.narrator.end()
-        outputs = {name: values.numpy() for name, values in model.predict(rows.at(fit.validation)).items()}
+        predicted = model.predict(rows.at(fit.validation))
+        outputs = {name: values.numpy() for name, values in predicted.items()}
         metric, seed = fit.options.metric, fit.options.seed
         before, after = (score(fit.tasks, one, labels, metric) for one in (trial.outputs[0], outputs))
         drawn = bootstrap_scores(fit.tasks, [[trial.outputs[0]], [outputs]], labels, seed, metric)
@@ -78,7 +77,7 @@ class FinetuneStage(Stage):
         gain = None if before is None or after is None else after - before
         low, high = intervals(drawn[1:])
         kept = gain is not None and gain > error
-        tensors = {f"outputs/{name}": values for name, values in model.predict(rows.at(fit.validation)).items()}
+        tensors = {f"outputs/{name}": values for name, values in predicted.items()}
         save_tensors(path, tensors | {f"model/{name}": value for name, value in model.state_dict().items()})
         return {
             "told": {
@@ -119,8 +118,7 @@ class FinetuneStage(Stage):
         )  # fmt: skip
 
     def _model(self, fit: Fit, trial: Trial) -> Model:
-        decision = trial.candidate.build(fit.widths(), fit.tasks)
-        load_into(decision, trial.weights, f"Trial {trial.candidate.name!r}")
+        decision = fit.decision(trial)
         networks = {name: deepcopy(fit.networks[name]).requires_grad_(True) for name in decision.modalities}
         return Model(networks, decision, fit.tasks)
 

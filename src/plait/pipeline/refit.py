@@ -11,7 +11,7 @@ from plait.fusion.network import FusionNetwork
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.finetune import raw_rows
 from plait.pipeline.run import MANIFEST, file_digest
-from plait.training.checkpoints import load_into, save_tensors
+from plait.training.checkpoints import save_tensors
 from plait.training.model import Model
 
 WEIGHTS: Final = "weights.safetensors"
@@ -25,14 +25,11 @@ def chosen_model(fit: Fit) -> Model:
     if fit.finetuned is not None:
         return fit.finetuned
     trial = fit.trials[fit.chosen.chosen]
-    decision = trial.candidate.build(fit.widths(), fit.tasks)
-    load_into(decision, trial.weights, f"Trial {trial.candidate.name!r}")
-    return Model({name: fit.networks[name] for name in trial.candidate.used}, decision, fit.tasks).eval()
+    return Model({name: fit.networks[name] for name in trial.candidate.used}, fit.decision(trial), fit.tasks).eval()
 
 
-def _gates(fit: Fit) -> list[dict[str, Any]]:
+def _gates(fit: Fit, model: Model) -> list[dict[str, Any]]:
     """For every gate cell, how much its sources count on validation rows: mean and 10 % and 90 % quantiles."""
-    model = chosen_model(fit)
     architecture = fit.trials[fit.chosen.chosen].candidate.architecture
     if architecture is None or not isinstance(model.decision, FusionNetwork):
         return []
@@ -70,12 +67,12 @@ class RefitStage(Stage):
         """Write them."""
         trial = fit.trials[fit.chosen.chosen]
         tensors: dict[str, Tensor] = {f"decision/{name}": tensor for name, tensor in trial.weights.items()}
-        networks = chosen_model(fit).networks
-        for number, network in enumerate(networks):
+        model = chosen_model(fit)
+        for number, network in enumerate(model.networks):
             tensors |= {f"network/{number}/{key}": value for key, value in network.state_dict().items()}
         (fit.run.path / MANIFEST).unlink(missing_ok=True)  # until the new one, the run is unfinished, not altered
         save_tensors(fit.run.path / WEIGHTS, tensors)
-        return {"weights": file_digest(fit.run.path / WEIGHTS), "gates": _gates(fit)}
+        return {"weights": file_digest(fit.run.path / WEIGHTS), "gates": _gates(fit, model)}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""

@@ -19,7 +19,7 @@ from plait.search.cka import layer_similarities
 from plait.search.ledger import Ledger
 from plait.search.runner import PRUNING, Search
 from plait.search.strategies import STRATEGIES
-from plait.training.loop import Plan
+from plait.training.loop import Plan, passes
 
 SEARCH_SHARE = 0.5
 """Share of the time left after the encoders that the search may take."""
@@ -42,7 +42,7 @@ def search_plan(rows: int, seed: int) -> Plan:
     want more passes.
     """
     batch_size = 64 if rows < 3_000 else 128
-    epochs = int(np.clip(np.ceil(300 / max(1, rows / batch_size)), 3, 30))
+    epochs = passes(300, rows, batch_size, 3, 30)
     return Plan(epochs=epochs, batch_size=batch_size, learning_rate=1e-2, seed=seed)
 
 
@@ -54,13 +54,8 @@ class SearchStage(Stage):
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, the strategy, the number of trials, the metric."""
-        encoders = [str(result) for name, result in fit.results.items() if name.startswith("encode-")]
         options = fit.options
-        return [*encoders, options.strategy, str(options.trials), str(options.metric), str(options.seed)]
-
-    def is_stale(self, fit: Fit, result: dict[str, Any]) -> bool:
-        """Whether time ended the search, and there is more of it now."""
-        return result["cut"] is not None and (fit.options.limit or np.inf) > result["cut"]
+        return [*fit.encoder_results(), options.strategy, str(options.trials), str(options.metric), str(options.seed)]
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Search, writing every batch into the ledger."""

@@ -12,7 +12,6 @@ from plait.pipeline.cache import encode_rows
 from plait.pipeline.finetune import raw_rows
 from plait.search.choosing import bootstrap_scores, intervals
 from plait.tasks.score import measure_all, score
-from plait.training.checkpoints import load_into
 from plait.training.model import CachedStates, Model
 
 
@@ -36,8 +35,7 @@ class TestStage(Stage):
                 told = fit.finetuned.predict(raw_rows(fit, fit.finetuned.names).at(fit.test))
                 outputs.append({name: values.numpy() for name, values in told.items()})
                 continue
-            module = trial.candidate.build(fit.widths(), fit.tasks)
-            load_into(module, trial.weights, f"Trial {trial.candidate.name!r}")
+            module = fit.decision(trial)
             model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
             outputs.append({name: values.numpy() for name, values in model.predict(rows, 4096).items()})
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)

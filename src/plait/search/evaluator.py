@@ -81,8 +81,7 @@ class Evaluator:
         self.seeds = seeds
         self.widths, self.tasks, self.plan, self.metric, self.device = widths, tuple(tasks), plan, metric, device
         everything = Rows(states, present, labels.targets, labels.labelled)
-        anything = np.logical_or.reduce([labels.labelled[task.name] for task in self.tasks])
-        self.train, self.validation = everything.at(train[anything[train]]), everything.at(validation)
+        self.train, self.validation = everything.at(train[labels.anything[train]]), everything.at(validation)
         self.labels = Labels(
             {name: values[validation] for name, values in labels.targets.items()},
             {name: values[validation] for name, values in labels.labelled.items()},

@@ -35,6 +35,11 @@ class Labels:
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
 
+    @property
+    def anything(self) -> NDArray[np.bool_]:
+        """Whether a row has a label of any task, [rows]."""
+        return np.asarray(np.logical_or.reduce(list(self.labelled.values())))
+
     def at(self, rows: NDArray[np.int64]) -> Labels:
         """The labels of some rows, in their order."""
         return Labels(

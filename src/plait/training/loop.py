@@ -50,6 +50,11 @@ class Plan:
     seconds: float | None = None
 
 
+def passes(steps: int, rows: int, batch_size: int, fewest: int, most: int) -> int:
+    """How many passes over the rows come to about so many steps, within bounds."""
+    return int(np.clip(math.ceil(steps / max(1, rows / batch_size)), fewest, most))
+
+
 @dataclass(frozen=True)
 class EpochRecord:
     """What one epoch came to.
