@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import shutil
 import tempfile
 import time
 from argparse import ArgumentParser
@@ -36,6 +34,7 @@ import numpy as np
 import pandas as pd
 
 import harness
+import leaderboards
 import tables
 
 AIMS_MS = {1: 5.0, 256: 60.0}
@@ -88,36 +87,6 @@ def fitted(arguments: Any, split: tables.Split, folder: Path) -> Path:
             seed=arguments.seed,
         )
     return run
-
-
-def variant(run: Path, name: str, folder: Path) -> Path:
-    """A run folder whose decision is another row of the leaderboard: its weights are in the run's own stage files."""
-    from plait.pipeline.run import file_digest
-    from plait.training.checkpoints import load_tensors, save_tensors
-
-    manifest = json.loads((run / "plait.json").read_text(encoding="utf-8"))
-    trials = json.loads((run / "stages" / "evaluate.json").read_text(encoding="utf-8"))["result"]["trials"]
-    number = next(i for i, trial in enumerate(trials) if trial["candidate"]["name"] == name)
-    prefix = f"{number}/weights/"
-    trained = load_tensors(run / "stages" / "evaluate.safetensors")
-    tensors = {
-        f"decision/{key.removeprefix(prefix)}": value for key, value in trained.items() if key.startswith(prefix)
-    }
-    used = sorted(entry["name"] for entry in manifest["modalities"])
-    order = [entry["name"] for entry in manifest["modalities"]]
-    for place, modality in enumerate(used):
-        network = load_tensors(run / "stages" / f"encode-{order.index(modality)}.safetensors")
-        tensors |= {f"network/{place}/{key}": value for key, value in network.items()}
-    made = folder / name.replace(" ", "-")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    save_tensors(made / "weights.safetensors", tensors)
-    manifest |= {
-        "decision": trials[number]["candidate"], "used": used, "discarded": [],
-        "weights": {"file": "weights.safetensors", "sha256": file_digest(made / "weights.safetensors")},
-    }  # fmt: skip
-    (made / "plait.json").write_text(json.dumps(manifest), encoding="utf-8")
-    return made
 
 
 def as_paths(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -283,7 +252,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = fitted(arguments, split, folder)
-        both = {name: variant(run, name, folder / "variants") for name in BOTH}
+        both = {name: leaderboards.as_run(run, name, folder / "variants") for name in BOTH}
         asked = pd.concat([split.validation, split.test], ignore_index=True).drop(columns=split.target)
         frames = {"bytes": asked, "paths": as_paths(asked, folder / "photos")}
         figures: dict[str, Any] = {

@@ -14,6 +14,7 @@ import harness
 
 RATE = 8_000
 NOISES = ("doing_the_dishes", "dude_miaowing", "exercise_bike", "running_tap", "pink_noise", "white_noise")
+MULTIVIEW = ("3sources", "bbc4", "bbcsport", "citeseer", "msrcv1")
 MFEAT_VIEWS = ("fac", "fou", "kar", "mor", "pix", "zer")
 PHOTOS = ("img_bathroom", "img_bedroom", "img_frontal", "img_kitchen")
 ATTRIBUTES = ("bedrooms", "bathrooms", "area", "zipcode")
@@ -182,6 +183,28 @@ def mfeat(views: Sequence[str] = ("fou", "mor"), seed: int = 0, rows: int | None
     return _split(f"mfeat {'+'.join(views)}", frame, "digit", {"all numbers": plain}, seed, rows)
 
 
+def views(name: str = "mfeat", noise: int = 4, seed: int = 0, rows: int | None = None) -> Split:
+    """A table of vector views with noise views among them; 70 / 15 / 15, by class.
+
+    Args:
+        name: mfeat, or a file of the folder multiview: 3sources, bbc4, bbcsport, citeseer, msrcv1.
+        noise: How many noise views: in turn normal numbers, and a true view with its rows in another order.
+        seed: Decides the noise and the split.
+        rows: Take only so many rows, the classes in proportion.
+    """
+    place = "mfeat/mfeat.npz" if name == "mfeat" else f"multiview/{name}.npz"
+    found = np.load(harness.require(harness.data_folder() / place))
+    cells = {view: found[view].astype(np.float32) for view in sorted(found.files) if view != "y"}
+    rng, true = np.random.default_rng([seed, 11]), list(cells)
+    count = len(found["y"])
+    for number in range(noise):
+        made = rng.normal(size=(count, 32)) if number % 2 == 0 else cells[true[number // 2 % len(true)]]
+        cells[f"noise{number}"] = np.asarray(made[rng.permutation(count)], np.float32)
+    frame = pd.DataFrame({view: list(values) for view, values in cells.items()})
+    frame["row"], frame["class"] = np.arange(count), found["y"].astype(np.int64).ravel()
+    return _split(f"{name} with {noise} noise views", frame, "class", {}, seed, rows)
+
+
 def houses(log_price: bool = True, seed: int = 0) -> Split:
     """Houses: four photos, four attributes, a price; 70 / 15 / 15 at random.
 
@@ -204,11 +227,11 @@ def _split(
     """70 / 15 / 15 of a table, classes in proportion where the target is whole numbers."""
     rng = np.random.default_rng([seed, 7])
     order = rng.permutation(len(frame))
-    if np.issubdtype(frame[target].to_numpy().dtype, np.integer):  # deal the classes out in turn
+    if np.issubdtype(frame[target].to_numpy().dtype, np.integer):  # deal the classes out in turn, all to the end
         codes = frame[target].to_numpy()[order]
-        turn = np.zeros(len(order), np.int64)
+        turn = np.zeros(len(order))
         for code in np.unique(codes):
-            turn[codes == code] = np.arange((codes == code).sum())
+            turn[codes == code] = np.arange((codes == code).sum()) / (codes == code).sum()
         order = order[np.argsort(turn, kind="stable")]
     order = order[:rows]
     cuts = (round(0.7 * len(order)), round(0.85 * len(order)))

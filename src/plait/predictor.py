@@ -28,12 +28,12 @@ from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import BAD_ROWS, DEFAULT_STRATEGY, FitOptions
-from plait.pipeline.refit import WEIGHTS
-from plait.pipeline.run import describe, file_digest, leaderboard_rows, read_manifest
+from plait.pipeline.refit import WEIGHTS, load_weights
+from plait.pipeline.run import describe, leaderboard_rows, read_manifest
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_targets
-from plait.training.checkpoints import load_into, load_tensors
+from plait.training.checkpoints import load_into
 from plait.training.model import Model, UnimodalNetwork
 
 BadRows = Literal["fail", "skip"]
@@ -55,6 +55,7 @@ def fit(
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
     schema: Schema | str | Path | None = None,
+    encoders: Mapping[str, str] | None = None,
     time_limit: float | None = None,
     trials: int | None = None,
     strategy: str = DEFAULT_STRATEGY,
@@ -81,9 +82,12 @@ def fit(
         inputs: If given, only these columns are inputs.
         kinds: Kinds by column, instead of the inferred ones.
         schema: An edited schema, or the path of one (`schema.json`), instead of the five arguments before.
+        encoders: By modality, where a trained encoder is to be had instead of learning one: `run:FOLDER` is that of a
+            finished run, `run:FOLDER#NAME` where the modality is called NAME there. It stays as it is.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
         trials: Go by counts instead: the same seed then gives the same result, bit for bit on one CPU machine.
-        strategy: How architectures are searched for: progressive, random, similarity.
+        strategy: How architectures are searched for: progressive, genetic, greedy, similarity, exhaustive, random,
+            or a sampler of Optuna like `optuna:tpe`.
         seed: Decides splits, weights, batches, bootstrap draws.
         metric: Compare candidates by this metric instead of 1 - loss / loss of the constant predictor.
         bad_rows: What to do with unreadable rows: refuse the table, or skip them.
@@ -112,7 +116,7 @@ def fit(
     wishes = _wishes(target, group, split_column, ignore, inputs, kinds)
     options = FitOptions(
         table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
-        workers, device,
+        workers, device, {} if encoders is None else encoders,
     )  # fmt: skip
     if not isinstance(out, str | PathLike):
         raise InputError(f"out is {out!r}; give the path of a folder.")
@@ -206,12 +210,7 @@ class Predictor:
             raise InputError(f"{run / 'plait.json'} is damaged ({error!r}); restore it, or fit again.") from error
 
     def _model(self, described: Mapping[str, Any]) -> Model:
-        path = self.run / WEIGHTS
-        expected = self.manifest["weights"]["sha256"]
-        if not path.exists() or file_digest(path) != expected:
-            state = "are missing" if not path.exists() else "were altered since the fit: their checksum differs"
-            raise InputError(f"The weights {path} {state}. Restore the file, or fit again.")
-        tensors = load_tensors(path)
+        path, tensors = self.run / WEIGHTS, load_weights(self.run, self.manifest)
         networks = {
             name: UnimodalNetwork(ENCODERS[described[name]["encoder"]].build(self.readers[name]), self.tasks)
             for name in self.candidate.used

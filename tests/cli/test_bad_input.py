@@ -383,6 +383,75 @@ def test_predict_out(made_run: Path, made_table: Path, tmp_path: Path, capsys: p
     assert "there is no folder" in refused(["predict", str(made_run), str(made_table), "--out", nowhere], capsys)
 
 
+ENCODERS: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "no form": (["view"], ("--encoder view: give MODALITY=run:FOLDER", "MODALITY=run:FOLDER#NAME")),
+    "no source": (["view=RUN"], ("--encoder view=", "give MODALITY=run:FOLDER")),
+    "no folder": (["view=run:"], ("--encoder view=run:: give MODALITY=run:FOLDER",)),
+    "unknown source": (["view=rum:RUN"], ("no source 'rum' of encoders", "did you mean run?", "run:FOLDER#NAME")),
+    "nowhere": (["view=run:nowhere"], ("--encoder view=run:nowhere: There is no run folder nowhere",)),
+    "nowhere, by name": (["view=run:nowhere#sight"], ("There is no run folder nowhere;",)),
+    "no run": (["view=run:EMPTY"], ("holds no run", "plait.json")),
+    "unfinished": (["view=run:BEGUN"], ("is not finished", "--resume")),
+    "damaged": (["view=run:DAMAGED"], ("plait.json is damaged", "restore it, or fit again")),
+    "not here": (["vew=run:RUN"], ("the table has no modality 'vew'; did you mean view?",)),
+    "not there": (["view=run:RUN#vew"], ("has no modality 'vew'; did you mean view?", "MODALITY=run:FOLDER#NAME")),
+    "another kind": (["view=run:RUN#image"], ("'view' is vector here, and the encoder of 'image' in", "reads image")),
+    "another length": (["long=run:RUN#view"], ("the vectors here have 5 numbers, and it reads 3",)),
+    "other columns": (
+        ["tabular=run:RUN"],
+        ("it reads 'ward', which is no input here", "it does not read 'age', which --ignore leaves out"),
+    ),
+    "column of another kind": (["tabular=run:RUN"], ("'size' is categorical here and was numeric there", "--kind")),
+    "twice": (["view=run:RUN", "view=run:nowhere"], ("--encoder names 'view' more than once",)),
+    "all together": (
+        ["view=run:nowhere", "vew=run:RUN#image", "tabular=hub:x"],
+        ("There is no run folder nowhere", "no modality 'vew'", "no source 'hub'", "3 things to mend"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENCODERS)
+def test_encoders_of_another_run(
+    case: str, made_run: Path, tmp_path: Path, simple: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, expected = ENCODERS[case]
+    folders = {"RUN": made_run, "EMPTY": tmp_path / "empty", "BEGUN": tmp_path / "begun", "DAMAGED": tmp_path / "bad"}
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "begun" / "stages").mkdir(parents=True)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "plait.json").write_text('{"format": 1, "modalities": [{"name": "view"}]}')
+    for key, folder in folders.items():
+        words = [word.replace(key, str(folder)) for word in words]
+    table = simple(
+        ward=None,
+        age=list(range(40, 80)),
+        size=[str(row % 3) for row in range(40)],
+        long=[[1.0] * 5] * 40,
+        patient=None,
+    )
+    options = [part for word in words for part in ("--encoder", word)]
+    message = refused(fit(table, tmp_path / "out", "--target", "label", "--kind", "size=categorical", *options), capsys)
+    for part in expected:
+        assert part in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_encoders_without_their_weights(
+    copied_run: Path, tmp_path: Path, simple: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((copied_run / "plait.json").read_text())
+    manifest["decision"] = {"name": "image", "kind": "unimodal", "modality": "image"}
+    (copied_run / "plait.json").write_text(json.dumps(manifest))
+    (copied_run / "stages" / "encode-2.safetensors").unlink()
+    words = ["--target", "label", "--encoder", f"view=run:{copied_run}"]
+    message = refused(fit(simple(), tmp_path / "out", *words), capsys)
+    for part in ("does not use 'view' but 'image'", "encode-2.safetensors is not there", "restore it, or fit"):
+        assert part in message
+    (copied_run / "weights.safetensors").write_bytes(b"")
+    words = ["--target", "label", "--encoder", f"view=run:{copied_run}#image"]
+    assert "were altered since the fit" in refused(fit(simple(), tmp_path / "out", *words), capsys)
+
+
 def test_the_helper_notices_a_call_that_is_not_refused(made_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(AssertionError):
         refused(["show", str(made_run)], capsys)

@@ -353,12 +353,13 @@ def test_text_that_was_to_be_numbers_is_told(case: str) -> None:
     cells, expected = SPOILED[case]
     column = infer_schema(read_table({"a": cells})).columns[0]
     assert column.kind == "categorical"
-    assert column.reason.endswith(expected)
-    assert ("though" in column.reason) == bool(expected)
+    assert column.doubt.endswith(expected)
+    assert bool(column.doubt) == bool(expected)
+    assert column.told == (f"{column.reason}, though {column.doubt}" if expected else column.reason)
 
 
 def test_whole_numbers_that_count_the_rows_are_told() -> None:
     found = infer_schema(
         read_table({"a": list(range(7, 37)), "b": [*range(29), 40], "c": [float(n) for n in range(30)]})
     )
-    assert ["count the rows" in column.reason for column in found.columns] == [True, False, False]
+    assert ["count the rows" in column.doubt for column in found.columns] == [True, False, False]

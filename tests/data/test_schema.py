@@ -49,6 +49,16 @@ def test_without_ignores_columns_and_says_why() -> None:
     assert len(SOME.modalities) == 3
 
 
+def test_a_doubt_is_kept_where_there_is_one() -> None:
+    column = Column(name="n", role="input", kind="numeric", reason="numbers", doubt="they count the rows")
+    assert column.told == "numbers, though they count the rows"
+    assert column.model_dump()["doubt"] == "they count the rows"
+    assert Schema(columns=(column,)).without({"n": "of no use"}).columns[0].told == "of no use"
+    plain = json.loads(SOME.to_json())["columns"]
+    assert all(set(entry) == {"name", "role", "kind", "reason"} for entry in plain)
+    assert Schema.model_validate({"columns": plain}) == SOME
+
+
 @st.composite
 def schemas(draw: st.DrawFn) -> Schema:
     names = draw(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=8, unique=True))
@@ -59,7 +69,13 @@ def schemas(draw: st.DrawFn) -> Schema:
             single.remove(role)
         kinds = {"input": INPUT_KINDS, "target": (None, *TASK_KINDS)}.get(role, (None,))
         columns.append(
-            Column(name=name, role=role, kind=draw(st.sampled_from(kinds)), reason=draw(st.text(max_size=5)))
+            Column(
+                name=name,
+                role=role,
+                kind=draw(st.sampled_from(kinds)),
+                reason=draw(st.text(max_size=5)),
+                doubt=draw(st.text(max_size=2)),
+            )
         )
     return Schema(columns=tuple(columns))
 

@@ -237,9 +237,9 @@ def test_names_that_need_quotes_have_them() -> None:
 
 
 def test_an_operation_combines_no_more_sources_than_it_can() -> None:
-    sources = tuple(Source(modality=f"m{i}", layer=0) for i in range(13))
-    assert Cell(sources=sources[:12], operation="tensor").operation == "tensor"
-    with pytest.raises(ValidationError, match="tensor combines 12 sources at most, not 13"):
+    sources = tuple(Source(modality=f"m{i}", layer=0) for i in range(11))
+    assert Cell(sources=sources[:10], operation="tensor").operation == "tensor"
+    with pytest.raises(ValidationError, match="tensor combines 10 sources at most, not 11"):
         Cell(sources=sources, operation="tensor")
 
 

@@ -55,14 +55,14 @@ class NoColumns(Mean):
         return 0
 
 
-class StartsElsewhere(Concat):
-    def start(self, name, shape):
-        return torch.zeros(shape[::-1])
+class NoEntries(Concat):
+    def weights(self, width, sources):
+        return {"absent": (0, width)}
 
 
 class StartsNowhere(Concat):
-    def start(self, name, shape):
-        return torch.full(shape, math.nan)
+    def own_bound(self, name, shape):
+        return math.nan
 
 
 class NoBound(Mean):
@@ -160,7 +160,7 @@ class Alone(Concat):
 NUMBERS, ABSENCE, INDEPENDENCE = OperationNumbers(), OperationAbsence(), OperationIndependence()
 BROKEN = [
     (NoColumns, NUMBERS.test_columns_and_weights),
-    (StartsElsewhere, NUMBERS.test_columns_and_weights),
+    (NoEntries, NUMBERS.test_columns_and_weights),
     (StartsNowhere, NUMBERS.test_columns_and_weights),
     (NoBound, NUMBERS.test_start_of_projections),
     (NoBias, NUMBERS.test_start_of_projections),

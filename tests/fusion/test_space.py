@@ -392,6 +392,65 @@ def test_encoding_is_as_told() -> None:
     assert code.tolist() == [[gate, 2, 2, 5, 3], [concat, 1, 0, 1, 0], [0, 0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize("name", TINY)
+def test_encodings_come_back_and_have_numbers_that_may_be_chosen(name) -> None:
+    space = TINY[name]
+    choices = space.choices()
+    assert [len(row) for row in choices] == [3 + len(space.layers)] * space.levels
+    for point in space:
+        code = space.encode(point)
+        assert space.decode(code) == point
+        assert code[len(point.cells) :].sum() == 0
+        for row in range(len(point.cells)):
+            assert all(number in some for number, some in zip(code[row], choices[row], strict=True))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_whatever_is_chosen_is_a_point_of_the_space_or_none(name) -> None:
+    """All points are met that numbers put together at random lead to; few of these lead nowhere."""
+    space, rng = TINY[name], np.random.default_rng(0)
+    choices, found, draws = space.choices(), [], 3000
+    for _ in range(draws):
+        code = np.zeros((space.levels, 3 + len(space.layers)), np.int64)
+        for row in range(int(rng.integers(1, space.levels + 1))):
+            code[row] = [some[int(rng.integers(len(some)))] for some in choices[row]]
+        point = space.decode(code)
+        assert point is None or point in space
+        assert point == space.decode(code)
+        found.append(point)
+    assert found.count(None) < draws * (0.6 if space.max_sources < 3 else 0.3)
+    assert len({*found} - {None}) > 0.7 * min(space.size(), draws / 6)
+
+
+def test_mending_is_as_told() -> None:
+    names = (*EVERY_OPERATION,)
+    concat, gate, product = (names.index(name) + 1 for name in ("concat", "gate", "product"))
+
+    def mended(space: FusionSpace, *rows: list[int]) -> str:
+        code = np.zeros((space.levels, 3 + len(space.layers)), np.int64)
+        for place, row in enumerate(rows):
+            code[place] = row
+        return str(space.decode(code))
+
+    space = FusionSpace({"a": (0, 4), "b": (2,)}, operations=("gate", "product"), activations=("relu",))
+    two = [product, 1, 0, 5, 3]
+    assert mended(space, two) == "c1 = relu(product(a.4, b.2))"
+    assert mended(space, [gate, 1, 0, 5, 0]) == "c1 = relu(concat(a.4))"  # one source
+    assert mended(space, [concat, 1, 0, 5, 3]) == "c1 = relu(gate(a.4, b.2))"  # there is no concat of two
+    assert mended(space, [gate, 1, 3, 1, 3], two) == "c1 = relu(gate(a.0, b.2)); c2 = relu(product(a.4, b.2, c1))"
+    assert mended(space, [gate, 1, 2, 0, 0], two) == "c1 = relu(product(a.4, b.2))"  # a cell without sources
+    assert mended(space, two, [gate, 1, 0, 0, 0]) == "c1 = relu(product(a.4, b.2))"  # a cell over one cell
+    assert mended(space, two, two, [gate, 1, 0, 1, 0]) == "c1 = relu(product(a.4, b.2)); c2 = relu(gate(a.0, c1))"
+    assert mended(space, [gate, 1, 0, 0, 0]) == "None"
+    assert mended(space) == "None"
+    narrow = FusionSpace({"a": (0,), "b": (2,)}, operations=("gate",), activations=("relu",), max_sources=2)
+    assert mended(narrow, [gate, 1, 2, 1, 0], [gate, 1, 0, 1, 3]) == "c1 = relu(concat(a.0)); c2 = relu(gate(a.0, c1))"
+    chains = FusionSpace({"a": (0,), "b": (2,)}, operations=("gate",), activations=("relu",), trees=False)
+    assert mended(chains, [gate, 1, 0, 1, 0], [gate, 1, 0, 0, 3], [gate, 1, 0, 1, 0]) == (
+        "c1 = relu(concat(a.0)); c2 = relu(gate(b.2, c1)); c3 = relu(gate(a.0, c2))"
+    )
+
+
 def test_an_operation_registered_by_a_plug_in_has_a_code_too(monkeypatch) -> None:
     monkeypatch.setitem(OPERATIONS._entries, "mine", OPERATIONS["mean"])
     space = FusionSpace({"a": (0,), "b": (2,)}, operations=("mean", "mine"), max_cells=1)
@@ -417,7 +476,7 @@ def test_many_modalities_are_quick() -> None:
 
 
 def test_operations_of_few_sources_are_left_out_of_wide_cells() -> None:
-    """`tensor` combines twelve sources at most."""
+    """`tensor` combines ten sources at most."""
     space = FusionSpace(
         {f"m{i:02}": (0,) for i in range(13)}, operations=("tensor", "mean"), activations=("relu",),
         every_modality=True, max_cells=1,
@@ -426,7 +485,7 @@ def test_operations_of_few_sources_are_left_out_of_wide_cells() -> None:
     wide = FusionSpace(
         {f"m{i:02}": (0,) for i in range(13)}, operations=("tensor",), activations=("relu",), max_cells=1
     )
-    assert wide.size() == 2**13 - 2
+    assert wide.size() == 2**13 - 1 - 78 - 13 - 1, "more than ten sources are too many"
     with pytest.raises(ValueError, match="leave no architecture"):
         FusionSpace({f"m{i:02}": (0,) for i in range(13)}, operations=("tensor",), every_modality=True, max_cells=1)
 

@@ -13,6 +13,7 @@ import plait
 from plait.fusion import Architecture, Candidate
 from plait.pipeline import choose, finetune
 from plait.search import Choice
+from plait.training.loop import Plan
 
 GATED = "c1 = relu(gate(tabular.1, view.1))"
 CHOOSE = choose.choose
@@ -74,6 +75,27 @@ def test_fine_tuning_is_returned_where_it_helps(
     assert plait.load(tmp_path / "run").predict(table).equals(predictor.predict(table))
     resumed = plait.fit(table, "label", out=tmp_path / "run", trials=1, resume=True)
     assert board(resumed) == board(predictor)
+
+
+@pytest.mark.parametrize("ended", ["before", "during"])
+def test_what_time_kept_from_fine_tuning_is_done_with_more_time(
+    ended: str, table: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    monkeypatch.setattr(finetune, "RESERVE", -10.0)  # all the time there is, however slow the machine
+    with monkeypatch.context() as short:
+        if ended == "before":
+            short.setattr(finetune, "RESERVE", 10.0)  # nothing is left
+        else:
+            short.setattr(finetune, "Plan", lambda *plan, **more: Plan(*plan, **{**more, "seconds": 1e-6}))
+        first = plait.fit(table, "label", out=run, time_limit=3)
+    again = plait.fit(table, "label", out=run, time_limit=3, resume=True)
+    assert again.manifest == first.manifest
+    words = "No time was left to fine-tune" if ended == "before" else "Time ended the fine-tuning after 1 of 8 passes"
+    assert any(words in note for note in first.notes)
+    longer = plait.fit(table, "label", out=run, time_limit=6, resume=True)
+    assert longer.manifest["finetune"]["epochs"] > 1
+    assert not any(words in note for note in longer.notes)
 
 
 def test_the_gates_of_what_is_returned_are_told(table: dict[str, Any], tmp_path: Path) -> None:

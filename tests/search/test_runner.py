@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import pytest
 from made_search import evaluator_of
 
 from plait.fusion import Architecture, Candidate, FusionSpace
-from plait.search import Ledger, Trial
+from plait.fusion.stack import Member
+from plait.search import Ledger, Trial, runner
 from plait.search._base import Strategy
-from plait.search.runner import BATCH, MOST, PATIENCE, PRUNING, Found, Search
+from plait.search.runner import BATCH, FEWEST, HALVED_FROM, MOST, PATIENCE, PRUNING, Found, Search
+from plait.search.stacked import Learned
 from plait.search.strategies import STRATEGIES, progressive
+from plait.search.surrogates import forest
 from plait.training import Plan
 
 SPACE = FusionSpace(
@@ -27,7 +31,8 @@ SMALL = FusionSpace({"a": (0, 1), "b": (2,)}, operations=("concat",), activation
 @pytest.fixture(autouse=True)
 def _small_surrogate(monkeypatch) -> None:
     """How good the surrogate is does not matter here."""
-    for name, value in {"TREES": 5, "PARENTS": 6, "CHILDREN": 16}.items():
+    monkeypatch.setattr(forest, "TREES", 5)
+    for name, value in {"PARENTS": 6, "CHILDREN": 16}.items():
         monkeypatch.setattr(progressive, name, value)
 
 
@@ -46,15 +51,21 @@ class Cheap:
     def __init__(self, score: Callable[[Architecture], float | None] = scored) -> None:
         self.score, self.asked = score, []
 
-    def evaluate(self, candidates: list[Candidate]) -> list[Trial]:
-        trials = []
-        for candidate in candidates:
-            assert candidate.architecture is not None
-            assert candidate.kind == "architecture"
-            self.asked.append(candidate.name)
-            score = self.score(candidate.architecture)
-            trials.append(Trial(candidate, (), score, (score,), 0.125))
-        return trials
+    plan = Plan(epochs=3)
+
+    def begun(self, architecture: Architecture, parents: Sequence[Member] = ()) -> Member:
+        return Member(architecture)
+
+    def rung(
+        self, members: Sequence[Member], first: int, last: int, left: Callable[[], float] | None = None
+    ) -> list[Learned]:
+        found: list[Learned] = []
+        for member in members:
+            if found and left is not None and left() <= 0:
+                break
+            self.asked.append(str(member.architecture))
+            found.append(Learned(member, self.score(member.architecture), seconds=0.125))
+        return found
 
 
 def ledger_of(path: Path, name: str = "trials") -> Ledger:
@@ -104,7 +115,8 @@ def test_every_trial_is_in_the_ledger(tmp_path) -> None:
         assert (row["seed"], row["kind"], row["proposer"]) == (3, "architecture", trial["proposer"])
         assert trial["level"] == len(point.cells)
         assert (row["seconds"], trial["seconds"]) == (0.125, 0.125)
-    assert [row["rung"] for row in written] == [number // BATCH for number in range(50)] * 2
+    assert [row["rung"] for row in written] == [number // FEWEST for number in range(50)] * 2
+    assert {row["passes"] for row in written} == {evaluator.plan.epochs}, "so few are trained to the end at once"
     assert [row["proposer"] for row in written] == ["progressive"] * 50 + ["random"] * 50
 
 
@@ -124,24 +136,24 @@ def strategy_quality(search: Search) -> list[Any]:
     """What the surrogate of a progressive search foretells that is told the same scores."""
     strategy = strategy_of("progressive")
     scores = [(t["text"], t["score"]) for t in search.found.trials if t["proposer"] == "progressive"]
-    for start in range(0, 50, BATCH):
-        asked = strategy.ask(min(BATCH, 50 - start))
-        assert [str(point) for point in asked] == [text for text, _ in scores[start : start + BATCH]]
-        strategy.tell(asked, [score for _, score in scores[start : start + BATCH]])
+    for start in range(0, 50, FEWEST):
+        asked = strategy.ask(min(FEWEST, 50 - start))
+        assert [str(point) for point in asked] == [text for text, _ in scores[start : start + FEWEST]]
+        strategy.tell(asked, [score for _, score in scores[start : start + FEWEST]])
     return strategy.quality
 
 
-@pytest.mark.parametrize("stop", [1, 15, 16, 17, 40, 50, 51, 70, 99])
+@pytest.mark.parametrize("stop", [1, 8, 9, 40, 50, 51, 70, 99])
 def test_a_stopped_search_goes_on_where_its_ledger_ends(tmp_path, stop) -> None:
     one, other = ledger_of(tmp_path, "one"), ledger_of(tmp_path, "other")
     whole = both(Search(Cheap(), one, 0))
     first = Cheap()
     with pytest.raises(StoppedError):
         both(Search(first, other, 0, stops_after(stop)))
-    assert len(first.asked) == stop
     written = [row["name"] for row in other.read()]
-    done = stop - 1 if stop <= 50 else stop - 51
-    assert len(written) == (0 if stop <= 50 else 50) + done // BATCH * BATCH  # whole batches
+    before, within = (0, stop) if stop <= 50 else (50, stop - 50)
+    assert written == first.asked, "what was trained is written down before anybody is told"
+    assert len(written) == before + min(50, math.ceil(within / FEWEST) * FEWEST)  # whole batches
     second = Cheap()
     again = both(Search(second, other, 0))
     assert told(again) == told(whole)
@@ -193,12 +205,27 @@ def test_each_strategy_is_told_its_own_trials_alone(tmp_path) -> None:
     assert len(competitors.read()) == 1 + SMALL.size()
 
 
-@pytest.mark.parametrize("trials", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize(
+    ("trials", "size"),
+    [(1, 1), (FEWEST, FEWEST), (100, 12), (HALVED_FROM * 8, HALVED_FROM), (8 * BATCH, BATCH), (2000, BATCH)],
+)
+def test_an_eighth_of_the_trials_is_asked_for_at_once(tmp_path, trials, size) -> None:
+    """Within bounds; without a number of trials as many as there may be."""
+    for number in (trials, None):
+        strategy, counts = strategy_of("random"), []
+        strategy.ask = lambda count, counts=counts: counts.append(count) or []
+        Search(Cheap(), ledger_of(tmp_path), 0).run("random", strategy, number)
+        assert counts == [BATCH if number is None else size]
+
+
+@pytest.mark.parametrize("trials", [1, 7, 8, 9, 40, 200])
 def test_the_number_of_trials_is_kept(tmp_path, trials) -> None:
     advanced = []
     search = Search(Cheap(), ledger_of(tmp_path), 0, lambda: advanced.append(1))
     search.run("progressive", strategy_of("progressive", budget=trials), trials)
-    assert len(search.found.trials) == len(search.ledger.read()) == len(advanced) == trials
+    assert len(search.found.trials) == len(advanced) == trials
+    assert {row["name"] for row in search.ledger.read()} == {trial["text"] for trial in search.found.trials}
+    assert len({trial["text"] for trial in search.found.trials}) == trials
     assert not search.found.exhausted
 
 
@@ -244,25 +271,41 @@ def test_without_time_one_trial_is_done(tmp_path) -> None:
     assert [trial["proposer"] for trial in search.found.trials] == ["random", "progressive"]
 
 
+@pytest.mark.parametrize("looks", [BATCH - 1, BATCH])
+def test_time_between_rungs_ends_a_search_too(tmp_path, looks) -> None:
+    """Once it is over after the first rung of a batch, no survivor goes on, and no other batch is begun."""
+    search = Search(Cheap(), ledger_of(tmp_path), 0)
+    search.run("random", strategy_of("random"), None, countdown(looks))
+    assert len(search.found.trials) == BATCH
+    assert search.found.cut
+    passes = [row["passes"] for row in search.ledger.read()]
+    assert passes == [1] * BATCH + [3] * (looks - BATCH + 1)
+
+
 def test_time_between_batches_ends_a_search_too(tmp_path) -> None:
     search = Search(Cheap(), ledger_of(tmp_path), 0)
-    search.run("random", strategy_of("random"), None, countdown(BATCH - 1))
-    assert len(search.found.trials) == BATCH
+    search.run("random", strategy_of("random"), 50, countdown(FEWEST - 1))
+    assert len(search.found.trials) == FEWEST
+    assert search.found.cut
 
 
-def test_more_time_than_before_goes_on_and_keeps_what_was_there(tmp_path) -> None:
-    """A batch that time cut short is finished, and nothing that stood in the ledger is lost."""
-    ledger = ledger_of(tmp_path)
-    Search(Cheap(), ledger, 0).run("random", strategy_of("random"), None, countdown(20))
-    before = [row["name"] for row in ledger.read()]
-    assert len(before) % BATCH
+@pytest.mark.parametrize("looks", [20, 70, 100])
+def test_more_time_than_before_goes_on_and_keeps_what_was_there(tmp_path, looks) -> None:
+    """A rung that time cut short, the first or the second, is finished; nothing in the ledger is lost or done twice."""
+    one, other = ledger_of(tmp_path, "one"), ledger_of(tmp_path, "other")
+    Search(Cheap(), one, 0).run("random", strategy_of("random"), None, countdown(looks))
+    before = one.read()
+    assert len(before) % (BATCH + math.ceil(BATCH / 3))
     evaluator = Cheap()
-    search = Search(evaluator, ledger, 0)
-    search.run("random", strategy_of("random"), 40)
-    written = [row["name"] for row in ledger.read()]
-    assert written == [*before, *evaluator.asked]
-    assert written == [trial["text"] for trial in search.found.trials]
-    assert len(set(written)) == 40
+    search = Search(evaluator, one, 0)
+    search.run("random", strategy_of("random"), None, countdown(200))
+    assert one.read()[: len(before)] == before
+    trained = [(row["name"], row["passes"]) for row in one.read()]
+    assert len(trained) == len(set(trained))
+    assert len(search.found.trials) > BATCH
+    whole = Search(Cheap(), other, 0)
+    whole.run("random", strategy_of("random"), None, countdown(100))
+    assert search.found.trials[:BATCH] == whole.found.trials[:BATCH]
 
 
 def test_a_space_whose_last_batch_was_cut_short_is_not_exhausted(tmp_path) -> None:
@@ -383,11 +426,15 @@ def test_pruning_keeps_to_its_trials_and_to_time(tmp_path) -> None:
     assert search.found.best[PRUNING] == []
 
 
-def test_a_search_by_time_stops_when_nothing_gets_better(tmp_path) -> None:
+def test_a_search_by_time_stops_when_nothing_gets_better(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(runner, "PATIENCE", 2 * BATCH)
+    monkeypatch.setattr(runner, "MOST", 5 * BATCH)
+    assert MOST > PATIENCE > 2 * BATCH
     search = Search(Cheap(lambda point: 1.0), ledger_of(tmp_path), 0)
     search.run("random", strategy_of("random", budget=None), None, lambda: 1e9)
-    assert PATIENCE <= len(search.found.trials) <= PATIENCE + 2 * BATCH
+    assert len(search.found.trials) == 3 * BATCH, "the first batch is better than nothing, two others are not"
     better = itertools.count()
     search = Search(Cheap(lambda point: float(next(better))), ledger_of(tmp_path, "other"), 0)
     search.run("random", strategy_of("random", budget=None), None, lambda: 1e9)
-    assert len(search.found.trials) == MOST
+    assert len(search.found.trials) == 5 * BATCH
+    assert not search.found.cut

@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from plait.fusion import Architecture, FusionSpace
 from plait.search._base import Quality
-from plait.search.strategies import STRATEGIES, progressive, similarity
+from plait.search.strategies import STRATEGIES, hinted, make_strategy, progressive
 from plait.search.strategies.progressive import ProgressiveSearch
 from plait.search.strategies.random import RandomSearch
 from plait.search.strategies.similarity import SimilaritySearch
@@ -49,7 +49,7 @@ def search(
     name: str, seed: int, budget: int, score: Callable[[Architecture], float] = planted, cells: int = 2
 ) -> tuple[list[Architecture], list[Quality]]:
     """What a strategy asks for in batches of 16, and its quality."""
-    strategy, asked = STRATEGIES[name](space_of(cells), seed, budget), []
+    strategy, asked = make_strategy(name, space_of(cells), seed, budget), []
     while len(asked) < budget:
         batch = strategy.ask(min(BATCH, budget - len(asked)))
         strategy.tell(batch, [score(point) for point in batch])
@@ -187,7 +187,7 @@ def test_every_score_counts_not_the_highest_one(monkeypatch) -> None:
 
     class Forest(RandomForestRegressor):
         def fit(self, inputs, targets):
-            seen.append(targets)
+            seen.append(list(targets))
             return super().fit(inputs, targets)
 
     monkeypatch.setattr("sklearn.ensemble.RandomForestRegressor", Forest)
@@ -242,7 +242,7 @@ def test_scores_do_not_change_what_similarity_asks() -> None:
 
 
 def test_a_level_too_large_to_look_at_is_climbed(monkeypatch) -> None:
-    monkeypatch.setattr(similarity, "LOOKED_AT", 20)
+    monkeypatch.setattr(hinted, "LOOKED_AT", 20)
     space = FusionSpace(LAYERS, operations=("concat", "product"), max_cells=1)
     assert space.size() > 300
     best = max(space, key=planted)
@@ -258,7 +258,7 @@ def test_a_level_too_large_to_look_at_is_climbed(monkeypatch) -> None:
 
 
 def test_a_level_too_large_to_look_at_is_exhausted_all_the_same(monkeypatch) -> None:
-    monkeypatch.setattr(similarity, "LOOKED_AT", 3)
+    monkeypatch.setattr(hinted, "LOOKED_AT", 3)
     space = WordSpace(5, 2)
     strategy = SimilaritySearch(space, 0, None, made_hint)
     asked = [point for _ in range(20) for point in strategy.ask(3)]
@@ -270,4 +270,4 @@ def test_a_level_too_large_to_look_at_is_exhausted_all_the_same(monkeypatch) -> 
 def test_a_strategy_that_goes_by_a_hint_is_given_one() -> None:
     with pytest.raises(ValueError, match="SimilaritySearch goes by a hint and was given none"):
         SimilaritySearch(WordSpace())
-    assert [name for name in STRATEGIES if STRATEGIES[name].needs_hint] == ["similarity"]
+    assert [name for name in STRATEGIES if STRATEGIES[name].needs_hint] == ["greedy", "similarity"]

@@ -9,11 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from plait.search._base import Quality, Space
-from plait.search.strategies import STRATEGIES, progressive
+from plait.search.strategies import STRATEGIES
 from plait.search.strategies.progressive import ProgressiveSearch
 from plait.search.strategies.random import RandomSearch
+from plait.search.surrogates import SURROGATES, forest, lstm
 from plait.testing.strategies import (
     StrategyCase,
     StrategyQuestions,
@@ -24,11 +26,22 @@ from plait.testing.strategies import (
     made_score,
 )
 
-CASES = [StrategyCase(name) for name in STRATEGIES]
+SAMPLERS = ("nsgaii", "cmaes")
+"""Samplers beside TPE that keep every law: unlike it they draw parameters together, and one knows amounts only."""
+
+OPTIONS = [*(f"progressive:{name}" for name in SURROGATES if name != "forest"), *(f"optuna:{s}" for s in SAMPLERS)]
+CASES = [StrategyCase(name) for name in (*STRATEGIES, *OPTIONS)]
 
 
 def test_every_strategy_is_tried() -> None:
-    assert len(CASES) == len(STRATEGIES) >= 3
+    assert {case.strategy.partition(":")[0] for case in CASES} == set(STRATEGIES)
+    assert len(STRATEGIES) >= 7
+    assert [kind for kind in STRATEGIES if STRATEGIES[kind].options()] == ["optuna", "progressive"]
+
+
+def test_every_surrogate_is_tried() -> None:
+    tried = {case.made().option for case in CASES if case.strategy.startswith("progressive")}
+    assert tried == set(SURROGATES) == set(ProgressiveSearch.options())
 
 
 class Registered:
@@ -38,7 +51,9 @@ class Registered:
 
     @pytest.fixture(params=CASES, ids=str)
     def case(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> StrategyCase:
-        monkeypatch.setattr(progressive, "TREES", 8)  # how good the surrogate is does not matter here
+        monkeypatch.setattr(forest, "TREES", 8)  # how good a surrogate is does not matter here
+        for name, value in {"STEPS": 4, "HIDDEN": 8}.items():
+            monkeypatch.setattr(lstm, name, value)
         return request.param
 
 
@@ -55,9 +70,9 @@ class TestScores(Registered, StrategyScores):
 
 
 ELSEWHERE = """
-from plait.search.strategies import STRATEGIES
+import sys
 from plait.testing.strategies import StrategyCase
-for name in STRATEGIES:
+for name in sys.argv[1:]:
     case = StrategyCase(name)
     print(name, case.questions(case.made(6, 4, seed=3, budget=60), 8, 5))
 """
@@ -65,7 +80,8 @@ for name in STRATEGIES:
 
 def test_another_process_asks_the_same(monkeypatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "7")
-    told = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", ELSEWHERE, *map(str, CASES)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     here = [f"{c} {c.questions(c.made(6, 4, seed=3, budget=60), 8, 5)}" for c in CASES]
     assert told.splitlines() == here
 
@@ -82,8 +98,12 @@ def test_the_made_space_keeps_the_protocol() -> None:
     assert {space.sample(rng) for _ in range(500)} == set(points)
     assert {space.sample(rng, 2) for _ in range(100)} == set(space.points(2))
     assert len({space.encode(point).tobytes() for point in points}) == len(points)
+    choices = space.choices()
     for point in points:
-        assert space.encode(point).shape[0] == space.levels
+        code = space.encode(point)
+        assert code.shape == (space.levels, 1)
+        assert all(code[row, 0] in (choices[row][0] if row < len(point) else (0,)) for row in range(space.levels))
+        assert space.decode(code) == point
         near = space.neighbours(point)
         assert point not in near
         assert len(set(near)) == len(near)
@@ -91,6 +111,7 @@ def test_the_made_space_keeps_the_protocol() -> None:
         assert space.mutate(point, rng) in near
         assert space.crossover(point, points[-1], rng) in space
         assert len(space.grow(point, rng, 9)) == (3 if len(point) < 3 else 0)
+    assert space.decode(np.zeros((3, 1), np.int64)) is None
     assert (3,) not in space
     assert () not in space
 
@@ -152,6 +173,12 @@ class Global(RandomSearch):
         return self.unseen(count)
 
 
+class GlobalTorch(RandomSearch):
+    def propose(self, count):
+        torch.rand(1)
+        return self.unseen(count)
+
+
 class OneSeed(RandomSearch):
     def __init__(self, space, seed=0, budget=None, hint=None):
         super().__init__(space, 0, budget, hint)
@@ -205,6 +232,7 @@ BROKEN = [
     (GoesThrough, QUESTIONS.test_large_space),
     (Unseeded, lambda case: SEEDS.test_same_seed(case, None)),
     (Global, SEEDS.test_global_generator),
+    (GlobalTorch, SEEDS.test_global_generator),
     (OneSeed, SEEDS.test_other_seed),
     (NeedsScores, lambda case: SCORES.test_no_score(case, 2, None)),
     (NotANumber, lambda case: SCORES.test_no_score(case, 2, None)),

@@ -529,6 +529,11 @@ class Forgetting(VectorReader):
         return '{"kind": "vector", "width": 1}'
 
 
+class Choosy(VectorReader):
+    def misfit(self, cells, columns):
+        return "nothing suits it"
+
+
 ARRAYS, STATE = ReaderArrays(), ReaderState()
 
 
@@ -542,6 +547,7 @@ ARRAYS, STATE = ReaderArrays(), ReaderState()
         (reading_of(left_in), ARRAYS.test_bad_cells),
         (Forgetting, STATE.test_round_trip),
         (reading_of(shouted), STATE.test_nothing_to_fit_on),
+        (Choosy, STATE.test_suits_its_own),
     ],
 )
 def test_broken_reader(reader, law, monkeypatch) -> None:

@@ -23,7 +23,7 @@ from plait.encoders.cache import weights_digest
 from plait.exceptions import InputError
 from plait.objectives import Objective, Supervised
 from plait.training import Hook, Model, Plan, Trainer, loop
-from plait.training.loop import _rate, seeded_build
+from plait.training.loop import rate_at, seeded_build
 
 PLAN = Plan(epochs=6, batch_size=16, seed=3)
 
@@ -467,12 +467,12 @@ def test_order_of_calls() -> None:
 
 
 def test_learning_rate() -> None:
-    assert _rate(0.0) == pytest.approx(0.1)
-    assert _rate(0.05) == pytest.approx(0.55)
-    assert _rate(0.1) == pytest.approx(1.0)
-    assert _rate(0.55) == pytest.approx(0.5)
-    assert _rate(1.0) == pytest.approx(0.0)
-    rates = [_rate(step / 200) for step in range(201)]
+    assert rate_at(0.0) == pytest.approx(0.1)
+    assert rate_at(0.05) == pytest.approx(0.55)
+    assert rate_at(0.1) == pytest.approx(1.0)
+    assert rate_at(0.55) == pytest.approx(0.5)
+    assert rate_at(1.0) == pytest.approx(0.0)
+    rates = [rate_at(step / 200) for step in range(201)]
     assert max(abs(one - two) for one, two in itertools.pairwise(rates)) < 0.05
 
 

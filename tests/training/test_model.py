@@ -12,7 +12,7 @@ from made_training import KIND, SIZE, model_of, rows_of
 from plait.data.readers import VectorReader
 from plait.encoders import VectorEncoder
 from plait.fusion import SingleModality
-from plait.training import CachedStates, Model, UnimodalNetwork
+from plait.training import CachedStates, Model, Readout, UnimodalNetwork
 
 
 def test_a_unimodal_network_adds_its_outputs_as_the_last_layer() -> None:
@@ -22,6 +22,29 @@ def test_a_unimodal_network_adds_its_outputs_as_the_last_layer() -> None:
     assert network.widths == (*network.encoder.widths, 3)
     assert [layer.shape[1] for layer in states.layers] == list(network.widths)
     torch.testing.assert_close(states.layers[-1], network.head(inner.layers[-1]))
+
+
+def test_a_frozen_encoder_stays_as_it_is_while_the_heads_learn() -> None:
+    network = UnimodalNetwork(VectorEncoder.build(VectorReader(width=4)), (KIND, SIZE), frozen=True)
+    before = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
+    assert not any(module.training for module in network.encoder.modules())
+    network.eval().requires_grad_(False)
+    network.train().requires_grad_(True)
+    assert network.head.training
+    assert not any(module.training for module in network.encoder.modules())
+    values = torch.randn(8, 4)
+    network(values).layers[-1].sum().backward()
+    assert network.head.weight.grad is not None
+    assert all(parameter.grad is None for parameter in network.encoder.parameters())
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.encoder.state_dict().items())
+    learning = UnimodalNetwork(VectorEncoder.build(VectorReader(width=4)), (KIND, SIZE)).train()
+    assert all(module.training for module in learning.encoder.modules())
+
+
+def test_heads_alone_stand_for_a_network_whose_last_layer_is_known() -> None:
+    network = UnimodalNetwork(VectorEncoder.build(VectorReader(width=4)), (KIND, SIZE), frozen=True)
+    states = network(torch.randn(5, 4))
+    torch.testing.assert_close(Readout(network.head)(states.layers[-2]).layers[-1], states.layers[-1])
 
 
 def test_cached_states_stand_for_the_network() -> None:

@@ -17,6 +17,14 @@ KIND_HELP = (
     "Kind of a column, instead of the guess: image, audio, vector, numeric, categorical, date (and text, series, "
     "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, regression."
 )
+ENCODER_HELP = (
+    "Take the encoder of a modality, frozen, from a finished run instead of learning one: MODALITY=run:FOLDER, or "
+    "MODALITY=run:FOLDER#NAME where it is called NAME there. Give it again for others."
+)
+STRATEGY_HELP = (
+    "How to search: progressive (or progressive:lstm), genetic, greedy, similarity, exhaustive, random, or a sampler "
+    "of Optuna: optuna:tpe, optuna:nsgaii, optuna:cmaes, optuna:gp and others."
+)
 METRIC_HELP = (
     "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
     "default: 1 - loss / loss of the constant predictor, the mean over targets."
@@ -60,6 +68,7 @@ def fit(
     schema: Annotated[
         str | None, typer.Option("--schema", metavar="FILE", help="A schema.json, edited by you.")
     ] = None,
+    encoder: Annotated[list[str] | None, typer.Option("--encoder", metavar="MODALITY=FROM", help=ENCODER_HELP)] = None,
     time_limit: Annotated[
         float | None,
         typer.Option(
@@ -67,9 +76,7 @@ def fit(
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help=TRIALS_HELP)] = None,
-    strategy: Annotated[
-        str, typer.Option("--strategy", metavar="NAME", help="How to search: progressive, random or similarity.")
-    ] = "progressive",
+    strategy: Annotated[str, typer.Option("--strategy", metavar="NAME", help=STRATEGY_HELP)] = "progressive",
     metric: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +108,8 @@ def fit(
       plait fit train.csv --validation valid.csv --test test.csv --target price --time-limit 120 --out run
 
       plait fit patients.jsonl --target outcome --group patient --kind ward=categorical --trials 5 --out run
+
+      plait fit calls.csv --target mood --encoder sound=run:digits-run --out mood-run
     """
     from plait import fit as fit_table
     from plait.cli._progress import TerminalNarrator
@@ -109,7 +118,8 @@ def fit(
         predictor = fit_table(
             table, target or [], out=out, validation=validation, test=test, group=group, split_column=split_column,
             ignore=ignore or [], inputs=inputs or [], kinds=parse_kinds(kind or []), schema=schema,
-            time_limit=time_limit, trials=trials, strategy=strategy, seed=seed, metric=metric, bad_rows=bad_rows,  # type: ignore[arg-type]
+            encoders=parse_encoders(encoder or []), time_limit=time_limit, trials=trials, strategy=strategy, seed=seed,
+            metric=metric, bad_rows=bad_rows,  # type: ignore[arg-type]
             allow_outside=allow_outside, resume=resume, workers=workers, device=device, narrator=narrator,
         )  # fmt: skip
     print_run(predictor, out, as_json)
@@ -118,6 +128,17 @@ def fit(
 def parse_kinds(words: list[str]) -> dict[str, str]:
     """COLUMN=KIND words as a dict; a word without = gets an empty kind, which the schema refuses with the others."""
     return {word.rpartition("=")[0] or word: word.rpartition("=")[2] if "=" in word else "" for word in words}
+
+
+def parse_encoders(words: list[str]) -> dict[str, str]:
+    """MODALITY=SOURCE words as a dict; a word without = gets an empty source, which the fit refuses with the others."""
+    from plait.exceptions import InputError
+
+    pairs = [(word.partition("=")[0], word.partition("=")[2]) for word in words]
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"--encoder names {', '.join(map(repr, twice))} more than once; give one source.")
+    return dict(pairs)
 
 
 def print_run(predictor: Any, out: Path, as_json: bool) -> None:

@@ -52,4 +52,4 @@ def schema(
         typer.echo(found.to_json())
     elif out is None:
         for column in found.columns:
-            typer.echo(f"{column.name:<24} {column.role:<8} {column.kind or '-':<12} {column.reason}")
+            typer.echo(f"{column.name:<24} {column.role:<8} {column.kind or '-':<12} {column.told}")

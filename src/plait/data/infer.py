@@ -171,19 +171,26 @@ def _input_column(table: Table, name: str, kind: str | None, asked: bool) -> Col
     if kind in INPUT_KINDS and _fits(table, name, str(kind)):
         return Column(name=name, role="input", kind=kind, reason="said so by the caller or the table's metadata")
     found, reason = _input_kind(table, name)
+    doubt = (
+        _counting(table.column(name))
+        if found == "numeric"
+        else _spoiled(table, name)
+        if found in (None, "categorical")
+        else ""
+    )
     if found is None and asked:
         found = next(kind for kind in ("categorical", *INPUT_KINDS) if _fits(table, name, kind))
-    return Column(name=name, role="input" if found else "ignored", kind=found, reason=reason)
+    return Column(name=name, role="input" if found else "ignored", kind=found, reason=reason, doubt=doubt)
 
 
 def _counting(column: pa.ChunkedArray) -> str:
-    """What to add to the reason of a column of whole numbers that count the rows; else nothing."""
+    """What speaks against a column of whole numbers as an input: they count the rows; else nothing."""
     if not pa.types.is_integer(column.type) or column.null_count or len(column) < 20:
         return ""
     ends = pc.min_max(column).as_py()
     if ends["max"] - ends["min"] != len(column) - 1 or len(pc.unique(column)) < len(column):
         return ""
-    return ", though they count the rows, as an id does: it is best ignored unless the order says something"
+    return "they count the rows, as an id does: it is best ignored unless the order says something"
 
 
 def _sample(table: Table, name: str) -> list[Any]:
@@ -199,7 +206,7 @@ def _input_kind(table: Table, name: str) -> tuple[str | None, str]:
         return None, "ignored: every cell is empty"
     rules: list[tuple[Callable[[pa.DataType], bool], Callable[[], tuple[str | None, str]]]] = [
         (pa.types.is_boolean, lambda: ("categorical", "truth values")),
-        (is_number, lambda: ("numeric", f"numbers{_counting(table.column(name))}")),
+        (is_number, lambda: ("numeric", "numbers")),
         (is_date_type, lambda: ("date", "dates")),
         (pa.types.is_large_binary, lambda: _kind_of_media(_sample(table, name))),
         (pa.types.is_struct, lambda: _kind_of_struct(kind, _sample(table, name))),
@@ -268,19 +275,22 @@ def _kind_of_text(table: Table, name: str, cells: list[str]) -> tuple[str | None
     distinct, count = len(pc.unique(trimmed)), len(trimmed)
     if count >= 20 and distinct > 0.9 * count:
         what = "strings without spaces" if tokens else "short strings"
-        return None, f"ignored: looks like an id ({distinct:,} distinct {what} in {count:,} rows){_spoiled(filled)}"
-    return "categorical", f"{distinct:,} distinct short strings{_spoiled(filled)}"
+        return None, f"ignored: looks like an id ({distinct:,} distinct {what} in {count:,} rows)"
+    return "categorical", f"{distinct:,} distinct short strings"
 
 
-def _spoiled(cells: list[str]) -> str:
-    """What to add to the reason of a column of text that was perhaps meant to hold numbers; else nothing."""
+def _spoiled(table: Table, name: str) -> str:
+    """What speaks against a column of text as categories: perhaps it was meant to hold numbers; else nothing."""
+    if not pa.types.is_string(table.column(name).type):
+        return ""
+    cells = [cell.strip() for cell in _sample(table, name) if cell.strip()]
     plain = [cell for cell in cells if _PLAIN_NUMBER.fullmatch(cell)]
     if SPOILED * len(cells) <= len(plain) < len(cells):
         odd = next(cell for cell in cells if not _PLAIN_NUMBER.fullmatch(cell))
-        return f", though {len(plain) / len(cells):.0%} of them are numbers: is {odd!r:.20} to be an empty cell?"
+        return f"{len(plain) / len(cells):.0%} of them are numbers: is {odd!r:.20} to be an empty cell?"
     dressed = [cell for cell in cells if _DRESSED_NUMBER.fullmatch(cell) and not _PLAIN_NUMBER.fullmatch(cell)]
     if dressed and len(dressed) + len(plain) >= SPOILED * len(cells):
-        return f", though they look like numbers: write {dressed[0]!r:.20} with digits and a point alone"
+        return f"they look like numbers: write {dressed[0]!r:.20} with digits and a point alone"
     return ""
 
 
@@ -299,7 +309,8 @@ def _target_column(table: Table, name: str, kind: str | None) -> Column:
     if kind in TASK_KINDS and _fits(table, name, str(kind)):
         return Column(name=name, role="target", kind=kind, reason="said so by the caller or the table's metadata")
     found, reason = _task_kind(table, name)
-    return Column(name=name, role="target", kind=found, reason=reason)
+    doubt = _spoiled(table, name) if found in ("binary", "multiclass") else ""
+    return Column(name=name, role="target", kind=found, reason=reason, doubt=doubt)
 
 
 def _task_kind(table: Table, name: str) -> tuple[str | None, str]:
@@ -313,8 +324,7 @@ def _task_kind(table: Table, name: str) -> tuple[str | None, str]:
     distinct = len(pc.unique(column))
     if is_number(kind) and (distinct > MANY_CLASSES or not _is_whole(column)):
         return "regression", f"numbers with {distinct:,} distinct values"
-    spoiled = _spoiled([cell.strip() for cell in _sample(table, name)]) if pa.types.is_string(kind) else ""
-    return ("binary" if distinct <= 2 else "multiclass"), f"{distinct:,} class{'es' * (distinct != 1)}{spoiled}"
+    return ("binary" if distinct <= 2 else "multiclass"), f"{distinct:,} class{'es' * (distinct != 1)}"
 
 
 def _is_whole(column: pa.ChunkedArray) -> bool:

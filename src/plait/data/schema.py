@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from plait.exceptions import InputError, did_you_mean
 
@@ -33,7 +41,8 @@ SCHEMA_VERSION = 1
 
 
 class Column(BaseModel):
-    """One column: what it is for (`role`), what it holds (`kind`), and why plait thinks so (`reason`)."""
+    """One column: what it is for (`role`), what it holds (`kind`), why plait thinks so (`reason`), and what speaks
+    against it (`doubt`, half a sentence; left out of files where there is none)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +50,17 @@ class Column(BaseModel):
     role: Role
     kind: str | None = None
     reason: str = ""
+    doubt: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_no_doubt(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        return {name: value for name, value in content.items() if name != "doubt" or value}
+
+    @property
+    def told(self) -> str:
+        """Reason and doubt in one sentence."""
+        return f"{self.reason}, though {self.doubt}" if self.doubt else self.reason
 
 
 class Modality(BaseModel):
@@ -121,7 +141,7 @@ class Schema(BaseModel):
         return self.model_copy(
             update={
                 "columns": tuple(
-                    column.model_copy(update={"role": "ignored", "reason": names[column.name]})
+                    column.model_copy(update={"role": "ignored", "reason": names[column.name], "doubt": ""})
                     if column.name in names
                     else column
                     for column in self.columns

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from plait.fusion.architecture import Architecture
+from plait.fusion.ensemble import Ensemble
 from plait.fusion.late import LateFusion, SingleModality
 from plait.fusion.network import FusionNetwork
 from plait.tasks._base import Task
@@ -15,12 +16,12 @@ from plait.tasks._base import Task
 CandidateKind = Literal["unimodal", "late", "early", "architecture", "classical", "ensemble"]
 COST_ORDER: tuple[CandidateKind, ...] = ("unimodal", "late", "early", "architecture", "classical", "ensemble")
 
-Decision = SingleModality | LateFusion | FusionNetwork
+Decision = SingleModality | LateFusion | FusionNetwork | Ensemble
 """What turns hidden states into outputs."""
 
 
 class Candidate(BaseModel):
-    """One competitor. Exactly one of `modality`, `rule` and `architecture` is given.
+    """One competitor. Exactly one of `modality`, `rule`, `architecture` and `members` is given.
 
     Attributes:
         name: What the leaderboard calls it.
@@ -29,6 +30,8 @@ class Candidate(BaseModel):
         rule: For late fusion of `modalities`.
         modalities: Which modalities a late rule combines.
         architecture: For a fusion architecture.
+        members: For an ensemble: what it averages.
+        counts: How often each member counts.
         proposer: The strategy that found it; empty for what always competes.
     """
 
@@ -40,12 +43,17 @@ class Candidate(BaseModel):
     rule: str | None = None
     modalities: tuple[str, ...] = ()
     architecture: Architecture | None = None
+    members: tuple[Candidate, ...] = ()
+    counts: tuple[int, ...] = ()
     proposer: str = ""
 
     @model_validator(mode="after")
     def _one_thing(self) -> Candidate:
-        if sum(given is not None for given in (self.modality, self.rule, self.architecture)) != 1:
-            raise ValueError(f"candidate {self.name!r} is one modality, one late rule or one architecture")
+        given = (self.modality, self.rule, self.architecture, self.members or None)
+        if sum(one is not None for one in given) != 1:
+            raise ValueError(f"candidate {self.name!r} is one modality, late rule, architecture or ensemble")
+        if len(self.counts) != len(self.members) or any(count < 1 for count in self.counts):
+            raise ValueError(f"candidate {self.name!r}: every member counts once or more often")
         if (self.rule is None) != (not self.modalities):
             raise ValueError(
                 f"candidate {self.name!r}: a late rule, and nothing else, names the modalities it combines"
@@ -62,18 +70,23 @@ class Candidate(BaseModel):
         """Modalities that it reads, in sorted order."""
         if self.architecture is not None:
             return self.architecture.modalities
+        if self.members:
+            return tuple(sorted({name for member in self.members for name in member.used}))
         return (self.modality,) if self.modality is not None else tuple(sorted(self.modalities))
 
     @property
     def cost(self) -> tuple[int, int]:
         """Where it stands in the order of costs: by kind, then by number of sources."""
         sources = self.architecture.size if self.architecture is not None else len(self.used)
+        sources = sum(member.cost[1] for member in self.members) or sources
         return COST_ORDER.index(self.kind), sources
 
     def build(self, layer_widths: Mapping[str, Sequence[int]], tasks: Sequence[Task]) -> Decision:
         """A fresh module for it; weights from torch's global generator."""
         if self.architecture is not None:
             return FusionNetwork(self.architecture, layer_widths, tasks)
+        if self.members:
+            return Ensemble([member.build(layer_widths, tasks) for member in self.members], self.counts, tasks)
         if self.rule is not None:
             return LateFusion(self.rule, self.modalities, tasks)
         return SingleModality(str(self.modality), tasks)

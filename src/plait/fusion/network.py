@@ -21,6 +21,15 @@ ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "identity": lambda values: values,
 }
 
+WIDTH: Final = 64
+"""Width of every cell."""
+
+DROPOUT: Final = 0.1
+"""Share of a cell's units dropped while training."""
+
+CUT: Final = 20.0
+"""Standardised hidden states are cut at so many deviations."""
+
 
 class FusionCell(nn.Module):
     """One cell: projects every source to the columns that its operation asks for, combines them, activates.
@@ -46,7 +55,7 @@ class FusionCell(nn.Module):
         )
         self.own = nn.ParameterDict(
             {
-                name: nn.Parameter(self.operation.start(name, shape))
+                name: nn.Parameter(_drawn(shape, self.operation.own_bound(name, shape)))
                 for name, shape in self.operation.weights(width, len(widths)).items()
             }
         )
@@ -73,6 +82,11 @@ class FusionCell(nn.Module):
         return ACTIVATIONS[self.cell.activation](torch.where(anything[:, None], combined, self.empty)), anything
 
 
+def _drawn(shape: tuple[int, ...], bound: float) -> Tensor:
+    """Numbers drawn evenly from -bound..bound."""
+    return (torch.rand(shape) * 2 - 1) * bound if bound else torch.zeros(shape)
+
+
 def _started(layer: nn.Linear, bound: float, bias: float) -> nn.Linear:
     """The layer with weights drawn evenly from -bound..bound, and this bias."""
     nn.init.uniform_(layer.weight, -bound, bound)
@@ -95,7 +109,7 @@ class FusionNetwork(nn.Module):
 
     def __init__(
         self, architecture: Architecture, layer_widths: Mapping[str, Sequence[int]], tasks: Sequence[Task],
-        width: int = 64, dropout: float = 0.1,
+        width: int = WIDTH, dropout: float = DROPOUT,
     ) -> None:  # fmt: skip
         super().__init__()
         self.architecture, self.tasks = architecture, tuple(tasks)
@@ -124,9 +138,9 @@ class FusionNetwork(nn.Module):
             getattr(self, f"deviation_{index}").copy_(deviation)
 
     def _scaled(self, values: Tensor, index: int) -> Tensor:
-        """Standardised states of a source [B, width], cut at 20 deviations: nearly dead units would explode."""
+        """Standardised states of a source [B, width], cut: nearly dead units would explode."""
         mean, deviation = getattr(self, f"mean_{index}"), getattr(self, f"deviation_{index}")
-        return torch.clamp((values - mean) / deviation, -20, 20)
+        return torch.clamp((values - mean) / deviation, -CUT, CUT)
 
     def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by task, [B, outputs].

@@ -319,3 +319,46 @@ class FusionSpace:
                 elif source.cell is not None:
                     told[source.cell - 1, 2] = place + 1
         return told
+
+    def choices(self) -> list[list[tuple[int, ...]]]:
+        """For every cell: operations and `concat`, activations, cells after it (0 for the last), layers or 0."""
+        codes = [(*EVERY_OPERATION, *self.operations).index(name) + 1 for name in ("concat", *self.operations)]
+        layers = [
+            (*(() if self.every_modality else (0,)), *(layer + 1 for layer in some)) for some in self.layers.values()
+        ]
+        activations = tuple(range(1, len(self.activations) + 1))
+        found: list[list[tuple[int, ...]]] = []
+        for place in range(1, self.max_cells + 1):
+            after = range(place + 1, self.max_cells + 1)
+            readers = tuple(after) if self.trees else tuple(after[:1])
+            found.append([tuple(sorted(set(codes))), activations, (0, *readers), *layers])
+        return found
+
+    def decode(self, numbers: NDArray[np.int64]) -> Architecture | None:
+        """The architecture of rows as `encode` writes them; the last cell is the last row that is not zeros.
+
+        Mended, in this order, from the first cell on: a cell that no later one reads is read by the last cell (in a
+        chain, by the next); of equal cells that one cell reads one is left; of too many sources the
+        last modalities are; a cell without sources is left out, and so is one over one cell alone, which is read in
+        its stead; an operation that cannot combine so many sources becomes the first that can.
+        """
+        cells = int(np.count_nonzero(numbers.any(axis=1)))
+        below: list[list[Tree]] = [[] for _ in range(cells)]
+        made: Tree | None = None
+        for place, row in enumerate(numbers[:cells].tolist()):
+            made = self._mended(row, below[place])
+            reader = place + 1 if not self.trees else row[2] - 1
+            if made is not None and place < cells - 1:
+                below[reader if place < reader < cells else cells - 1].append(made)
+        return to_architecture(made) if made is not None and self._admits(made) else None
+
+    def _mended(self, row: Sequence[int], below: Sequence[Tree]) -> Tree | None:
+        """The cell of a row over the cells below it; None if it has no sources."""
+        children = tuple({normal(child): child for child in below}.values())
+        states = tuple((name, code - 1) for name, code in zip(self.layers, row[3:], strict=True) if code)
+        states = states[: max(0, self.max_sources - len(children))]
+        operation = (*EVERY_OPERATION, *self.operations)[row[0] - 1]
+        able = self._operations(len(states) + len(children))
+        if able and operation not in able:
+            operation = able[0]
+        return tidy((operation, self.activations[row[1] - 1], states, children))

@@ -6,11 +6,13 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from plait._version import __version__
 from plait.data.cache import ArrayCache
@@ -26,6 +28,7 @@ from plait.pipeline.options import FitOptions
 from plait.pipeline.run import RunFolder
 from plait.search.choosing import Choice
 from plait.search.evaluator import Trial
+from plait.search.screening import Screening
 from plait.tasks._base import Task
 from plait.tasks.score import Labels
 from plait.training.checkpoints import load_into
@@ -66,6 +69,27 @@ class Source:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Given:
+    """An encoder that a fit is given: it was trained elsewhere and stays as it is.
+
+    Attributes:
+        form: Where it is from, as the caller wrote it.
+        told: The same in words, as in "encoder of ...".
+        reader: What it was trained on is read by this reader, and so is its modality in this fit.
+        encoder: Its name in the registry.
+        weights: Its state dict.
+        digest: A digest of the weights.
+    """
+
+    form: str
+    told: str
+    reader: Reader
+    encoder: str
+    weights: Mapping[str, Tensor]
+    digest: str
+
+
 class Clock:
     """Time left of a fit's limit; a fit by counts has no limit and never asks.
 
@@ -89,6 +113,7 @@ class Clock:
 class Fit:
     """What the stages of one fit share: each reads what earlier ones left here and leaves its own.
 
+    `given` are the encoders that are not to be learned, by modality.
     `key` is a digest of everything that the stage now at work depends on; `redone` says whether any stage had to work.
     """
 
@@ -98,6 +123,7 @@ class Fit:
     narrator: Narrator
     clock: Clock
     cache: ArrayCache
+    given: Mapping[str, Given] = field(default_factory=dict)
     parts: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
     tasks: tuple[Task, ...] = ()
     labels: Labels = field(default_factory=lambda: Labels({}, {}))
@@ -107,6 +133,7 @@ class Fit:
     networks: dict[str, UnimodalNetwork] = field(default_factory=dict)
     encoders: dict[str, str] = field(default_factory=dict)
     states: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    screening: Screening | None = None
     trials: list[Trial] = field(default_factory=list)
     choice: Choice | None = None
     finetuned: Model | None = None

@@ -25,8 +25,9 @@ class DecodeStage(Stage):
     after: ClassVar[tuple[str, ...]] = ("split",)
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The tables and what to do with bad rows."""
-        return [fit.source.fingerprint, fit.options.bad_rows]
+        """The tables, what to do with bad rows, and the readers of given encoders."""
+        given = [f"{name}: {one.reader.model_dump_json()}" for name, one in sorted(fit.given.items())]
+        return [fit.source.fingerprint, fit.options.bad_rows, *given]
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Fit the readers, read every row; refuse or skip bad rows."""
@@ -60,6 +61,9 @@ class DecodeStage(Stage):
             raise InputError("Every input cell of the training rows is empty: there is nothing to learn from.")
 
     def _reader(self, fit: Fit, modality: Modality) -> Reader:
+        """The reader that a given encoder was trained with, or one fitted on the training rows."""
+        if modality.name in fit.given:
+            return fit.given[modality.name].reader
         schema = fit.source.schema
         columns = tuple(column for column in schema.columns if column.name in modality.columns)
         return READERS[modality.kind].fit(_cells(fit, modality).take(fit.train), columns)

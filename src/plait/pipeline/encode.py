@@ -1,4 +1,4 @@
-"""The stage that trains the unimodal network of one modality; then it is frozen."""
+"""The stage that trains the unimodal network of one modality, or its heads on a given encoder; then it is frozen."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 
 from plait.data.batches import Rows
 from plait.encoders._base import ENCODERS, default_encoder
+from plait.encoders.cache import hidden_states
 from plait.fusion.late import SingleModality
 from plait.objectives.supervised import Supervised
 from plait.pipeline._base import Fit, Stage
+from plait.pipeline.run import file_digest
 from plait.training.checkpoints import load_into, load_tensors, save_tensors
 from plait.training.loop import EpochRecord, Hook, Plan, Trainer, passes, seeded_build
-from plait.training.model import Model, UnimodalNetwork
+from plait.training.model import Model, Readout, UnimodalNetwork
 
 ENCODER_SHARE = 0.6
 """Share of the time left that the training of all encoders may take."""
 
 INPUT_SAMPLE = 4_096
+
+HEAD_LEARNING_RATE = 1e-2
+"""Heads alone are linear: they are learned as fast as the architectures of a search."""
 
 
 def encoder_plan(rows: int, learning_rate: float, seed: int, seconds: float | None) -> Plan:
@@ -48,6 +55,8 @@ class _Tell(Hook):
 class EncodeStage(Stage):
     """Trains the unimodal network of one modality on the rows that have it, with early stopping; then it is frozen.
 
+    Of a network whose encoder is given, the heads alone are trained, on the encoder's last layer.
+
     Args:
         modality: The modality's name.
         number: Its place in the schema; names the files.
@@ -60,8 +69,12 @@ class EncodeStage(Stage):
         self.name = f"encode-{number}"
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The modality's content, the seed, and whether time is limited."""
-        return [fit.source.fingerprint, self.modality, str(fit.options.seed), str(fit.options.limit is None)]
+        """The modality's content, the seed, whether time is limited, and the encoder, if it is given."""
+        given = fit.given.get(self.modality)
+        return [
+            fit.source.fingerprint, self.modality, str(fit.options.seed), str(fit.options.limit is None),
+            *([] if given is None else [given.encoder, given.digest]),
+        ]  # fmt: skip
 
     def files(self, fit: Fit) -> list[str]:
         """The weights."""
@@ -69,36 +82,67 @@ class EncodeStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Train."""
-        reader, decoded = fit.readers[self.modality], fit.decoded[self.modality]
-        name = default_encoder(reader)
+        decoded, given = fit.decoded[self.modality], fit.given.get(self.modality)
+        name = default_encoder(fit.readers[self.modality]) if given is None else given.encoder
         network = self._network(fit, name)
         train = fit.train[decoded.present[fit.train] & fit.labels.anything[fit.train]]
         validation = fit.validation[decoded.present[fit.validation]]
-        sample = np.sort(np.random.default_rng([fit.options.seed, 1]).permutation(train)[:INPUT_SAMPLE])
-        network.encoder.fit_input(np.asarray(decoded.values[sample]), fit.options.seed)
-        model = Model({self.modality: network}, SingleModality(self.modality, fit.tasks), fit.tasks)
-        rows = Rows(
-            {self.modality: decoded.values}, {self.modality: decoded.present}, fit.labels.targets, fit.labels.labelled
-        )
         fit.narrator.begin(f"Learning {self.modality}", 100)
+        if given is not None:
+            fit.note(f"{self.modality}: encoder of {given.told}, frozen; only its heads are learned.")
+        ready = self._whole if given is None else self._heads
+        model, learned, judged = ready(fit, network, train, validation)
+        rate = network.encoder.learning_rate if given is None else HEAD_LEARNING_RATE
         trainer = Trainer(
-            model, [Supervised()], encoder_plan(
-                len(train), network.encoder.learning_rate, fit.options.seed, self._seconds(fit)
-            ), hooks=[_Tell(fit)],
+            model, [Supervised()], encoder_plan(len(train), rate, fit.options.seed, self._seconds(fit)),
+            hooks=[_Tell(fit)],
             checkpoint=fit.run.stages / f"{self.name}.{fit.key[:16]}.checkpoint", device=fit.options.torch_device(),
         )  # fmt: skip
-        history = trainer.fit(rows.at(train), rows.at(validation)) if len(train) > 1 else []
+        history = trainer.fit(learned, judged) if len(train) > 1 else []
         fit.narrator.end()
         if trainer.cut:
             fit.note(
                 f"Time ended the learning of {self.modality} after {len(history)} of {trainer.plan.epochs} passes; "
                 "a longer time limit lets it learn on."
             )
-        save_tensors(fit.run.path / self.files(fit)[0], network.state_dict())
+        path = fit.run.path / self.files(fit)[0]
+        save_tensors(path, network.state_dict())
         return {
             "encoder": name, "rows": len(train), "history": [asdict(record) for record in history],
-            "cut": fit.options.limit if trainer.cut else None,
+            "cut": fit.options.limit if trainer.cut else None, "weights": file_digest(path),
+            "from": None if given is None else {"form": given.form, "digest": given.digest},
         }  # fmt: skip
+
+    def _whole(
+        self, fit: Fit, network: UnimodalNetwork, train: NDArray[np.int64], validation: NDArray[np.int64]
+    ) -> tuple[Model, Rows, Rows]:
+        """The network as a model of its own, with its input fitted, and the rows to learn from and to judge by."""
+        decoded = fit.decoded[self.modality]
+        sample = np.sort(np.random.default_rng([fit.options.seed, 1]).permutation(train)[:INPUT_SAMPLE])
+        network.encoder.fit_input(np.asarray(decoded.values[sample]), fit.options.seed)
+        rows = Rows(
+            {self.modality: decoded.values}, {self.modality: decoded.present}, fit.labels.targets, fit.labels.labelled
+        )
+        return self._model(fit, network), rows.at(train), rows.at(validation)
+
+    def _heads(
+        self, fit: Fit, network: UnimodalNetwork, train: NDArray[np.int64], validation: NDArray[np.int64]
+    ) -> tuple[Model, Rows, Rows]:
+        """The network's heads as a model of their own, and the encoder's last layer in the place of the inputs."""
+        every, encoder = np.concatenate([train, validation]), network.encoder
+        states = hidden_states(
+            encoder, encoder.widths, fit.decoded[self.modality].values, every, fit.identity(self.modality), fit.cache,
+            device=fit.options.torch_device(), workers=fit.options.processes,
+        )  # fmt: skip
+        labels = fit.labels.at(every)
+        last = np.ascontiguousarray(states[:, -encoder.widths[-1] :])
+        present = np.ones(len(every), np.bool_)
+        rows = Rows({self.modality: last}, {self.modality: present}, labels.targets, labels.labelled)
+        parts = np.split(np.arange(len(every)), [len(train)])
+        return self._model(fit, Readout(network.head)), rows.at(parts[0]), rows.at(parts[1])
+
+    def _model(self, fit: Fit, network: nn.Module) -> Model:
+        return Model({self.modality: network}, SingleModality(self.modality, fit.tasks), fit.tasks)
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trained network; the checkpoint is no longer needed."""
@@ -111,8 +155,13 @@ class EncodeStage(Stage):
             checkpoint.unlink()
 
     def _network(self, fit: Fit, name: str) -> UnimodalNetwork:
+        given = fit.given.get(self.modality)
         with seeded_build(fit.options.seed, "encoder", self.modality):
-            return UnimodalNetwork(ENCODERS[name].build(fit.readers[self.modality]), fit.tasks)
+            encoder = ENCODERS[name].build(fit.readers[self.modality])
+            network = UnimodalNetwork(encoder, fit.tasks, frozen=given is not None)
+        if given is not None:
+            load_into(network.encoder, given.weights, f"The encoder of {given.told}")
+        return network
 
     def _seconds(self, fit: Fit) -> float | None:
         """An equal part of the time that encoders may take, among those still to be trained."""

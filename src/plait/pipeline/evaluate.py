@@ -11,6 +11,7 @@ from torch import Tensor
 from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
 from plait.search.competitors import competitors
+from plait.search.ensemble import ensemble_of
 from plait.search.evaluator import Evaluator, Trial
 from plait.search.ledger import Ledger
 from plait.training.checkpoints import load_tensors, save_tensors
@@ -57,6 +58,8 @@ class EvaluateStage(Stage):
         evaluator = evaluator_of(fit)
         fit.narrator.begin("Comparing ways to combine", len(candidates))
         trials = evaluator.evaluate(candidates, self._seconds(fit), lambda name: fit.narrator.advance())
+        together = ensemble_of(trials, fit.tasks, evaluator.labels, evaluator.folds, fit.options.metric)
+        trials += [together] if together else []
         fit.narrator.end()
         if evaluator.cut:
             fit.note(

@@ -33,9 +33,21 @@ def raw_rows(fit: Fit, names: tuple[str, ...]) -> Rows:
     )  # fmt: skip
 
 
+def _stay_apart(fit: Fit, trial: Trial) -> bool:
+    """Whether nothing is to be brought together: no architecture, or one of given encoders alone, which is told."""
+    if trial.candidate.architecture is None:
+        return True
+    apart = all(name in fit.given for name in trial.candidate.used)
+    if apart:
+        fit.note("Nothing is fine-tuned: every encoder that the returned architecture reads was given and is frozen.")
+    return apart
+
+
 class FinetuneStage(Stage):
     """Fine-tunes what was chosen end to end, if that is an architecture; kept if validation gains more than one
-    standard error of the paired difference. The fine-tuned predictor is a leaderboard row of its own."""
+    standard error of the paired difference. The fine-tuned predictor is a leaderboard row of its own.
+
+    Given encoders stay as they are."""
 
     name = "finetune"
     after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose")
@@ -54,12 +66,15 @@ class FinetuneStage(Stage):
         trial = fit.trials[fit.chosen.chosen]
         limit = fit.options.limit
         seconds = None if limit is None else fit.clock.left - RESERVE * limit
-        too_short = seconds is not None and seconds < self._epoch_seconds(fit)
-        if trial.candidate.architecture is not None and too_short:
+        apart = _stay_apart(fit, trial)
+        too_short = not apart and seconds is not None and seconds < self._epoch_seconds(fit)
+        if too_short:
             fit.note("No time was left to fine-tune the returned architecture end to end; a longer time limit does.")
-        if trial.candidate.architecture is None or too_short:
+        if apart or too_short:
             save_tensors(path, {})
-            return {"told": None, "trial": None}
+            return {"told": None, "trial": None, "cut": limit if too_short else None}
+        if given := [name for name in trial.candidate.used if name in fit.given]:
+            fit.note(f"Fine-tuning leaves given encoders as they are: {', '.join(given)}.")
         started = time.monotonic()
         model = self._model(fit, trial)
         rows, labels = raw_rows(fit, model.names), fit.labels.at(fit.validation)
@@ -68,6 +83,11 @@ class FinetuneStage(Stage):
         fit.narrator.begin("Fine-tuning end to end")
         history = trainer.fit(rows.at(fit.train[fit.labels.anything[fit.train]]), rows.at(fit.validation))
         fit.narrator.end()
+        if trainer.cut:
+            fit.note(
+                f"Time ended the fine-tuning after {len(history)} of {EPOCHS} passes; a longer time limit lets it "
+                "learn on."
+            )
         predicted = model.predict(rows.at(fit.validation))
         outputs = {name: values.numpy() for name, values in predicted.items()}
         metric, seed = fit.options.metric, fit.options.seed
@@ -85,6 +105,7 @@ class FinetuneStage(Stage):
                 "kept": kept, "epochs": len(history),
             },
             "trial": {"seconds": time.monotonic() - started, "low": low[0], "high": high[0]} if kept else None,
+            "cut": limit if trainer.cut else None,
         }  # fmt: skip
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
@@ -123,10 +144,14 @@ class FinetuneStage(Stage):
         return Model(networks, decision, fit.tasks)
 
     def _epoch_seconds(self, fit: Fit) -> float:
-        """About how long one pass takes: that of each network, by its own stage's clock."""
+        """About how long one pass takes: that of each network, by its own stage's clock.
+
+        A given encoder makes one pass in its own stage, whatever its heads make.
+        """
         total = 0.0
         for number, modality in enumerate(fit.modalities):
             if modality.name in fit.trials[fit.chosen.chosen].candidate.used:
-                passes = len(fit.results[f"encode-{number}"]["history"])
+                given = modality.name in fit.given
+                passes = 1 if given else len(fit.results[f"encode-{number}"]["history"])
                 total += fit.seconds[f"encode-{number}"] / max(1, passes)
         return total

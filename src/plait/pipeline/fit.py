@@ -22,6 +22,7 @@ from plait.pipeline.read import read_source
 from plait.pipeline.refit import RefitStage
 from plait.pipeline.report import ReportStage
 from plait.pipeline.run import RunFolder
+from plait.pipeline.screen import ScreenStage
 from plait.pipeline.search import SearchStage
 from plait.pipeline.split import SplitStage
 from plait.pipeline.test import TestStage
@@ -50,10 +51,10 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
     except InputError as error:
         problems.collect(error)
     with contained():
-        source, notes = read_source(options, narrator, problems)
+        source, given, notes = read_source(options, narrator, problems)
         run = RunFolder(out, resume)
         try:
-            fit = Fit(options, run, source, narrator, clock, ArrayCache())
+            fit = Fit(options, run, source, narrator, clock, ArrayCache(), given)
             _go_on(fit)
             run.log(
                 "fit", fingerprint=source.fingerprint, seed=options.seed, limit=options.limit, trials=options.trials
@@ -74,12 +75,16 @@ def _stages(fit: Fit) -> None:
     SplitStage()(fit)
     DecodeStage()(fit)
     # Under a time limit, what is learned quickly comes first and leaves the rest of its share to the others.
-    sizes = [math.prod(fit.decoded[modality.name].values.shape[1:]) for modality in fit.modalities]
+    sizes = [
+        (modality.name not in fit.given, math.prod(fit.decoded[modality.name].values.shape[1:]))
+        for modality in fit.modalities
+    ]
     for number in sorted(range(len(sizes)), key=lambda number: (sizes[number], number)):
         EncodeStage(fit.modalities[number].name, number)(fit)
     fit.networks = {modality.name: fit.networks[modality.name] for modality in fit.modalities}
     for stage in (
         CacheStage(),
+        ScreenStage(),
         SearchStage(),
         EvaluateStage(),
         ChooseStage(),
@@ -110,6 +115,7 @@ def _go_on(fit: Fit) -> None:
     elif begun is not None:
         fit.clock.spent = _spent(fit.run)
     wanted = {"targets": targets, **{name: getattr(fit.options, name) for name in ("strategy", "trials", "metric")}}
+    wanted["encoders"] = ", ".join(f"{name}={form}" for name, form in sorted(fit.options.encoders.items())) or None
     if begun is not None and begun["key"] == key:
         changed = [
             f"{n} was {begun['result'].get(n)}, is {v}" for n, v in wanted.items() if begun["result"].get(n) != v

@@ -55,10 +55,9 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
 
 
 def _architectures(chosen: Candidate) -> list[dict[str, Any]]:
-    if chosen.architecture is None:
-        return []
-    cells = chosen.architecture.model_dump(mode="json", exclude_none=True)["cells"]
-    return [{"text": str(chosen.architecture), "cells": cells}]
+    """All that the returned predictor holds, those of an ensemble one after another."""
+    found = [one.architecture for one in (chosen, *chosen.members) if one.architecture is not None]
+    return [{"text": str(one), "cells": one.model_dump(mode="json", exclude_none=True)["cells"]} for one in found]
 
 
 def _search(fit: Fit) -> dict[str, Any] | None:
@@ -76,16 +75,18 @@ def _versions() -> dict[str, str]:
 
 def _modality(fit: Fit, number: int, name: str) -> dict[str, Any]:
     modality = next(m for m in fit.modalities if m.name == name)
-    history = fit.results[f"encode-{number}"]["history"]
+    learned = fit.results[f"encode-{number}"]
     return {
         "name": name,
         "kind": modality.kind,
         "columns": list(modality.columns),
         "reader": fit.readers[name].model_dump(mode="json"),
         "encoder": fit.encoders[name],
+        "encoder_from": learned.get("from"),
+        "sha256": learned.get("weights"),
         "widths": list(fit.networks[name].widths),
-        "epochs": len(history),
-        "cut": fit.results[f"encode-{number}"]["cut"] is not None,
+        "epochs": len(learned["history"]),
+        "cut": learned["cut"] is not None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from os import PathLike
@@ -14,7 +15,7 @@ import numpy as np
 from plait.data.infer import Wishes
 from plait.data.schema import Schema
 from plait.exceptions import Problems, did_you_mean
-from plait.search.strategies import STRATEGIES
+from plait.search.strategies import strategy_problem
 
 DEFAULT_TIME_LIMIT = 600.0
 DEFAULT_STRATEGY = "progressive"
@@ -56,6 +57,7 @@ class FitOptions:
         allow_outside: Whether paths of media may lead out of their table's folder.
         workers: Processes to decode and encode with, None for one per core; results do not depend on it.
         device: Where to train and encode: `cpu`, `cuda`, or `auto`.
+        encoders: By modality, where a trained encoder is to be had, which stays as it is.
     """
 
     table: Any
@@ -72,6 +74,7 @@ class FitOptions:
     allow_outside: bool = False
     workers: int | None = None
     device: str = "auto"
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, problems: Problems) -> None:
         """Note every mistake that can be seen without reading a table."""
@@ -109,8 +112,8 @@ class FitOptions:
             problems.add(f"schema is a {type(self.schema).__name__}; give a Schema, or the path of a schema.json.")
         if self.schema and (self.wishes.inputs or self.wishes.ignored or self.wishes.kinds or self.wishes.targets):
             problems.add("--schema holds roles and kinds already; change them there, or leave --schema out.")
-        if self.strategy not in STRATEGIES:
-            problems.add(f"--strategy is {self.strategy!r}; {did_you_mean(self.strategy, STRATEGIES)}.")
+        if problem := strategy_problem(self.strategy):
+            problems.add(f"--strategy is {self.strategy!r}; {problem}.")
         self._check_device(problems)
 
     def _check_device(self, problems: Problems) -> None:

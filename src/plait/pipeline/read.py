@@ -17,13 +17,16 @@ from plait.data.splits import TEST, TRAIN, VALIDATION, split_from_column
 from plait.data.table import Table, concat, read_table, require_columns
 from plait.encoders._base import has_encoder
 from plait.exceptions import InputError, Problems
-from plait.pipeline._base import Source
+from plait.pipeline._base import Given, Source
 from plait.pipeline.checks import check_tables, gather
+from plait.pipeline.given import load_given
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
 
 
-def read_source(options: FitOptions, narrator: Narrator, problems: Problems) -> tuple[Source, list[str]]:
+def read_source(
+    options: FitOptions, narrator: Narrator, problems: Problems
+) -> tuple[Source, dict[str, Given], list[str]]:
     """Read all tables and settle the schema.
 
     Args:
@@ -32,7 +35,7 @@ def read_source(options: FitOptions, narrator: Narrator, problems: Problems) -> 
         problems: Mistakes found before; everything found here is added and all are raised together.
 
     Returns:
-        The source, and sentences to be told.
+        The source, the encoders that are given by modality, and sentences to be told.
 
     Raises:
         InputError: All mistakes of the call together.
@@ -41,6 +44,7 @@ def read_source(options: FitOptions, narrator: Narrator, problems: Problems) -> 
     gather(lambda: options.check(problems), problems)
     tables = _read_all(options, problems)
     schema = _schema(options, tables[TRAIN], problems) if TRAIN in tables else None
+    given = load_given(options.encoders, schema, tables.get(TRAIN), problems)
     problems.raise_if_any()
     if schema is None:
         raise InputError("There is no table to read.")
@@ -49,7 +53,7 @@ def read_source(options: FitOptions, narrator: Narrator, problems: Problems) -> 
     source = _assemble(schema, tables, options)
     narrator.end()
     narrator.tell(_in_short(schema))
-    return source, notes + _told(schema, tables)
+    return source, given, notes + _told(schema, tables)
 
 
 def _read_all(options: FitOptions, problems: Problems) -> dict[int, Table]:
@@ -157,12 +161,8 @@ def _in_short(schema: Schema) -> str:
 
 def _told(schema: Schema, tables: dict[int, Table]) -> list[str]:
     ignored = [column for column in schema.named("ignored") if column.reason.startswith("ignored: ")]
-    notes = [
-        f"Column {c.name!r} is {c.reason}."
-        for c in ignored
-        if "no encoder" not in c.reason and "though" not in c.reason
-    ]
-    notes += [f"Column {c.name!r} ({c.kind}) holds {c.reason}." for c in schema.columns if ", though " in c.reason]
+    notes = [f"Column {c.name!r} is {c.told}." for c in ignored if "no encoder" not in c.reason]
+    notes += [f"Column {c.name!r} ({c.kind}) holds {c.told}." for c in schema.columns if c.doubt and c not in ignored]
     known = {column.name for column in schema.columns}
     for part in (VALIDATION, TEST):
         extra = [name for name in tables[part].columns if name not in known] if part in tables else []

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor
 
+from plait.exceptions import InputError
 from plait.fusion.network import FusionNetwork
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.finetune import raw_rows
 from plait.pipeline.run import MANIFEST, file_digest
-from plait.training.checkpoints import save_tensors
+from plait.training.checkpoints import load_tensors, save_tensors
 from plait.training.model import Model
 
 WEIGHTS: Final = "weights.safetensors"
 
 MOST_GATED: Final = 5_000
 """Validation rows whose gates are looked at."""
+
+
+def load_weights(run: Path, manifest: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights of a finished run, checked to be those that its manifest names.
+
+    Raises:
+        InputError: They are missing, altered or damaged.
+    """
+    path = run / WEIGHTS
+    expected = manifest["weights"]["sha256"]
+    if not path.exists() or file_digest(path) != expected:
+        state = "are missing" if not path.exists() else "were altered since the fit: their checksum differs"
+        raise InputError(f"The weights {path} {state}. Restore the file, or fit again.")
+    return load_tensors(path)
 
 
 def chosen_model(fit: Fit) -> Model:

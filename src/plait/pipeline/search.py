@@ -14,11 +14,12 @@ from plait.fusion.candidates import Candidate
 from plait.fusion.space import FusionSpace
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.evaluate import RESERVE, evaluator_of
+from plait.pipeline.screen import screening_of
 from plait.search._base import Strategy
 from plait.search.cka import layer_similarities
 from plait.search.ledger import Ledger
 from plait.search.runner import PRUNING, Search
-from plait.search.strategies import STRATEGIES
+from plait.search.strategies import make_strategy, strategy_kind
 from plait.training.loop import Plan, passes
 
 SEARCH_SHARE = 0.5
@@ -29,6 +30,9 @@ PREFIXES = {"random": "random search: ", "similarity": "most similar layers: "}
 
 PRUNED = 0.25
 """Share of the trials or of the time in which the best architecture is made smaller."""
+
+COMPARED = 300
+"""Trials at most whose scores are compared with what screening foretold."""
 
 FINALISTS = 3
 SMALLER = 3
@@ -50,7 +54,7 @@ class SearchStage(Stage):
     """Architectures found by a strategy, and by random search at the same budget."""
 
     name = "search"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "screen")
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, the strategy, the number of trials, the metric."""
@@ -70,14 +74,16 @@ class SearchStage(Stage):
         limit = options.limit
         total = None if options.trials is None else options.trials * len(names)
         fit.narrator.begin("Searching for ways to fuse", total)
-        search = Search(
-            evaluator_of(fit).by(search_plan(len(fit.train), options.seed), 1), ledger, options.seed,
-            fit.narrator.advance,
-        )  # fmt: skip
+        evaluator = evaluator_of(fit).by(search_plan(len(fit.train), options.seed), 1)
+        search = Search(evaluator, ledger, options.seed, fit.narrator.advance, fit.run.stages)
         for place, name in enumerate(names):
             share = None if limit is None else (fit.clock.left - RESERVE * limit) * SEARCH_SHARE / (len(names) - place)
             self._run(fit, space, search, name, share)
         fit.narrator.end()
+        if evaluator.trainer.shrunk:
+            fit.note(
+                "Memory ran out, so fewer architectures were trained at once: another run may differ in last digits."
+            )
         search.found.best["similarity"] = _strategy(fit, "similarity", space).ask(1)
         if search.found.exhausted:
             fit.note(f"The search tried all {space.size():,} architectures that there are.")
@@ -120,8 +126,24 @@ class SearchStage(Stage):
                     "activations": list(space.activations),
                 },
                 "trials": found.trials,
+                "screening": self._screened(fit, search),
                 "surrogate": [asdict(quality) for quality in found.surrogate],
             },
+        }  # fmt: skip
+
+    def _screened(self, fit: Fit, search: Search) -> dict[str, Any]:
+        """What screening said, and how its guesses go with what training said of the same architectures."""
+        from scipy.stats import spearmanr
+
+        told = fit.results["screen"]["told"]
+        known = {trial["text"]: trial["score"] for trial in search.found.trials if trial["score"] is not None}
+        texts = list(known)[:COMPARED]
+        hints = [screening_of(fit).hint(Architecture.parse(text)) for text in texts]
+        ranked = len(set(hints)) > 1 and len({known[text] for text in texts}) > 1
+        found = float(spearmanr(hints, [known[text] for text in texts]).statistic) if ranked else None
+        return {
+            "kept": told["kept"], "discarded": told["discarded"], "forward": told["forward"],
+            "pairs": [pair for pair in told["pairs"] if pair["significant"]], "spearman": found, "compared": len(texts),
         }  # fmt: skip
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
@@ -134,13 +156,16 @@ def _countdown(end: float | None, early: float) -> Callable[[], float] | None:
 
 
 def _strategy(fit: Fit, name: str, space: FusionSpace) -> Strategy[Architecture]:
-    kind = STRATEGIES[name]
-    return kind(space, fit.options.seed, fit.options.trials, similarity_hint(fit) if kind.needs_hint else None)
+    hint = similarity_hint(fit) if name == "similarity" else screening_of(fit).hint
+    return make_strategy(
+        name, space, fit.options.seed, fit.options.trials, hint if strategy_kind(name).needs_hint else None
+    )
 
 
 def space_of(fit: Fit) -> FusionSpace:
-    """All architectures of up to three cells over all layers of the networks."""
-    return FusionSpace({name: range(len(layers)) for name, layers in fit.widths().items()})
+    """All architectures of up to three cells over all layers of the networks that screening kept."""
+    kept = fit.results["screen"]["kept"]
+    return FusionSpace({name: range(len(layers)) for name, layers in fit.widths().items() if name in kept})
 
 
 def similarity_hint(fit: Fit) -> Callable[[Architecture], float]:

@@ -18,6 +18,9 @@ STRATEGIES: Final[Mapping[str, str]] = {
     "progressive": "progressive search, which tries small architectures first and then grows the best ones where a "
     "surrogate expects the most",
     "random": "random search, which draws architectures evenly",
+    "genetic": "genetic search, which crosses and mutates the best; children inherit their parents' weights",
+    "greedy": "greedy search, which grows the best architectures in the order of what screening foretells",
+    "exhaustive": "exhaustive search, which tries one architecture after another",
     "similarity": "similarity, which merges the layers whose hidden states are most alike",
 }
 """What a strategy does; others are called by their name."""
@@ -69,6 +72,12 @@ def _sentences(told: Content) -> list[str]:
         f"{counted(len(space['operations']), 'operation')} ({', '.join(space['operations'])}) and "
         f"{counted(len(space['activations']), 'activation')} ({', '.join(space['activations'])})."
     )
+    if dropped := (told.get("screening") or {}).get("discarded"):
+        what = "what it says" if len(dropped) == 1 else "what they say"
+        first = (
+            f"Screening discarded {', '.join(dropped)}: {what}, alone or multiplied with another modality, is not "
+            f"beyond chance. {first}"
+        )
     tried = Counter(trial["proposer"] for trial in told["trials"])
     if not tried:
         return [first, "None was tried."]

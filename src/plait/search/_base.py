@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait._registry import Registry
+from plait.exceptions import InputError, did_you_mean
 
 P = TypeVar("P", bound=Hashable)
 
@@ -50,7 +51,20 @@ class Space(Protocol[P]):
         """Up to `most` points of the next level that contain the point; all of them if there are no more."""
 
     def encode(self, point: P) -> NDArray[np.int64]:
-        """The point as whole numbers [levels, numbers per level], different for different points."""
+        """The point as whole numbers [levels, numbers per level], different for different points.
+
+        A level that the point does not have is a row of zeros; no other row is.
+        """
+
+    def choices(self) -> list[list[tuple[int, ...]]]:
+        """[levels][numbers per level]: all numbers that stand there in a point's encoding, if it has that level."""
+
+    def decode(self, numbers: NDArray[np.int64]) -> P | None:
+        """The point that numbers [levels, numbers per level] stand for; any that `choices` has may be put together.
+
+        Numbers that are no point's encoding are mended by a fixed rule, or stand for None where that fails. A point's
+        own encoding gives the point.
+        """
 
     def __contains__(self, point: object) -> bool:
         """Whether it is one of the points."""
@@ -79,24 +93,50 @@ class Strategy(ABC, Generic[P]):
         seed: Decides every draw.
         budget: About how many points will be asked for, as far as that is known.
         hint: A guess at how good a point is, higher is better, that costs no training; not every strategy uses it.
+        option: One of `options`; the first of them, if it has any, where none is given.
 
     Attributes:
         needs_hint: Whether it can do nothing without a hint.
+        parents: For points made from others: points whose weights a point may inherit.
         quality: What its surrogate, if it has one, foretold.
+
+    Raises:
+        InputError: It has no such option.
+        ValueError: It needs a hint.
     """
 
     needs_hint: ClassVar[bool] = False
 
     def __init__(
-        self, space: Space[P], seed: int = 0, budget: int | None = None, hint: Callable[[P], float] | None = None
+        self,
+        space: Space[P],
+        seed: int = 0,
+        budget: int | None = None,
+        hint: Callable[[P], float] | None = None,
+        option: str | None = None,
     ) -> None:
+        known = self.options()
+        self.option = (known or ("",))[0] if option is None else self.spelled(option)
+        if option is not None and self.option not in known:
+            raise InputError(f"{type(self).__name__} has no option {option!r}; {did_you_mean(self.option, known)}.")
         if self.needs_hint and hint is None:
             raise ValueError(f"{type(self).__name__} goes by a hint and was given none")
         self.space, self.budget, self.hint = space, budget, hint
         self.rng = np.random.default_rng([seed, 0x57A7])
         self.asked: dict[P, None] = {}
         self.scores: dict[P, list[float]] = {}
+        self.parents: dict[P, tuple[P, ...]] = {}
         self.quality: list[Quality] = []
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """What may stand after its name and a colon, the default first; none, if nothing is to be chosen."""
+        return ()
+
+    @classmethod
+    def spelled(cls, option: str) -> str:
+        """An option the way `options` spells it."""
+        return option
 
     @property
     def is_exhausted(self) -> bool:
@@ -127,6 +167,10 @@ class Strategy(ABC, Generic[P]):
     def propose(self, count: int) -> list[P]:
         """`count` points, different from one another and from all in `asked`; fewer only where no more are left."""
 
+    def ancestors(self) -> list[P]:
+        """Points whose weights those still to be proposed may inherit; none by default."""
+        return []
+
     def learn(self, points: Sequence[P], scores: Sequence[float | None]) -> None:
         """Called after every `tell`; does nothing by default."""
 
@@ -144,6 +188,13 @@ class Strategy(ABC, Generic[P]):
             if point not in self.asked:
                 found[point] = None
         return list(found)
+
+    def filled(self, found: Iterable[P], count: int) -> list[P]:
+        """What was found, and as many unseen points as are wanting."""
+        kept = dict.fromkeys(found)
+        rest = count - len(kept)
+        others = self.unseen(count) if rest > 0 else []
+        return [*kept, *[point for point in others if point not in kept][: max(0, rest)]]
 
 
 STRATEGIES: Registry[type[Strategy[Any]]] = Registry("strategy")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -14,13 +15,16 @@ from torch import Tensor
 
 from plait.data.batches import Rows
 from plait.encoders.cache import moments_of
+from plait.fusion.architecture import Architecture
 from plait.fusion.candidates import Candidate, Decision
 from plait.fusion.late import LateFusion, decisions_of
-from plait.fusion.network import FusionNetwork
-from plait.objectives.supervised import Supervised
+from plait.fusion.network import WIDTH, FusionNetwork
+from plait.fusion.stack import Member, Sizes
+from plait.fusion.stack.weights import inherited, pieces_of, state_dict_of
+from plait.search.stacked import STACK, Learned, StackTrainer
 from plait.tasks._base import Task
 from plait.tasks.score import Labels, Outputs, score
-from plait.training.loop import Plan, Trainer, seeded_build
+from plait.training.loop import Plan, seeded_build
 from plait.training.model import CachedStates, Model
 
 FOLDS = 5
@@ -68,6 +72,7 @@ class Evaluator:
         metric: None for the default score, or a metric's name.
         device: Where to train.
         seeds: How often an architecture is trained, each time from a seed of its own.
+        stack: Architectures that are trained together, at most.
 
     `cut` counts the trainings that time ended.
     """
@@ -76,9 +81,9 @@ class Evaluator:
         self, states: Mapping[str, NDArray[np.float32]], present: Mapping[str, NDArray[np.bool_]],
         widths: Mapping[str, Sequence[int]], tasks: Sequence[Task], labels: Labels, train: NDArray[np.int64],
         validation: NDArray[np.int64], plan: Plan, metric: str | None = None, device: str = "cpu",
-        seeds: int = SEEDS,
+        seeds: int = SEEDS, stack: int = STACK,
     ) -> None:  # fmt: skip
-        self.seeds = seeds
+        self.seeds, self.stack = seeds, stack
         self.widths, self.tasks, self.plan, self.metric, self.device = widths, tuple(tasks), plan, metric, device
         everything = Rows(states, present, labels.targets, labels.labelled)
         self.train, self.validation = everything.at(train[labels.anything[train]]), everything.at(validation)
@@ -111,25 +116,25 @@ class Evaluator:
             advance: Told the name of every candidate that is done.
         """
         trials: dict[int, Trial] = {}
-        trainings = sum(self.seeds for candidate in candidates if candidate.trained)
+        places = [number for number, candidate in enumerate(candidates) if candidate.trained]
         # What is trained comes first: a time limit is shared out among trainings, and late rules need little.
-        for number in sorted(range(len(candidates)), key=lambda number: not candidates[number].trained):
-            trials[number] = self._trial(candidates[number], trainings, seconds)
-            trainings -= self.seeds if candidates[number].trained else 0
+        trained = self._trained([candidates[number] for number in places], seconds)
+        trials |= zip(places, trained, strict=True)
+        for number in places:
             if advance:
                 advance(candidates[number].name)
+        for number, candidate in enumerate(candidates):
+            if number not in trials:
+                trials[number] = self._trial(candidate)
+                if advance:
+                    advance(candidate.name)
         return [trials[number] for number in range(len(candidates))]
 
-    def _trial(self, candidate: Candidate, trainings: int, seconds: Callable[[int], float] | None) -> Trial:
+    def _trial(self, candidate: Candidate) -> Trial:
         started = time.monotonic()
-        outputs, module = (
-            self._trained(candidate, trainings, seconds) if candidate.trained else self._untrained(candidate)
-        )
+        outputs, module = self._untrained(candidate)
         scores = tuple(score(self.tasks, one, self.labels, self.metric) for one in outputs)
-        known = [value for value in scores if value is not None]
-        weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-        mean = float(np.mean(known)) if known and len(known) == len(scores) else None
-        return Trial(candidate, outputs, mean, scores, time.monotonic() - started, weights)
+        return _trial_of(candidate, outputs, scores, time.monotonic() - started, module)
 
     def _model(self, module: Decision) -> Model:
         return Model({name: CachedStates(self.widths[name]) for name in module.modalities}, module, self.tasks)
@@ -142,26 +147,67 @@ class Evaluator:
         told = self._model(module).predict(self._only(self.validation, module), batch_size=4096)
         return {name: values.numpy() for name, values in told.items()}
 
-    def _trained(
-        self, candidate: Candidate, trainings: int, seconds: Callable[[int], float] | None
-    ) -> tuple[tuple[Outputs, ...], Decision]:
-        outputs, first = [], None
-        for offset in range(self.seeds):
+    @cached_property
+    def trainer(self) -> StackTrainer:
+        """Trains architectures, many at once."""
+        gaps = frozenset(
+            name for name in self.widths if not all(rows.present[name][rows.index].all() for rows in self._parts)
+        )
+        sizes = Sizes(self.widths, tuple(task.outputs for task in self.tasks), WIDTH, gaps)
+        return StackTrainer(*self._parts, self.labels, sizes, self.tasks, self.moments, self.device, self.stack)
+
+    @property
+    def _parts(self) -> tuple[Rows, Rows]:
+        return self.train, self.validation
+
+    def _trained(self, candidates: Sequence[Candidate], seconds: Callable[[int], float] | None) -> list[Trial]:
+        """Trials of architectures, trained together from one seed after another."""
+        learned: list[list[Learned]] = []
+        started = time.monotonic()
+        before = self.trainer.cut
+        for offset in range(self.seeds if candidates else 0):
             seed = self.plan.seed + 1000 * offset
-            with seeded_build(seed, "decision", str(candidate.architecture)):
-                module = candidate.build(self.widths, self.tasks)
-            if isinstance(module, FusionNetwork):
-                module.set_moments({source: self.moments(*source) for source in module.sources})
-            limit = seconds(trainings - offset) if seconds else None
-            plan = replace(self.plan, seed=seed, seconds=limit)
-            trainer = Trainer(self._model(module), [Supervised()], plan, device=self.device)
-            trainer.fit(self._only(self.train, module), self._only(self.validation, module))
-            self.cut += trainer.cut
-            outputs.append(self._outputs(module))
-            first = first or module
-        if first is None:
-            raise ValueError("no seed was trained")
-        return tuple(outputs), first
+            later = (self.seeds - offset - 1) * len(candidates)
+            members = [Member(candidate.architecture, seed) for candidate in candidates if candidate.architecture]
+            learned.append(
+                self.trainer.whole(
+                    members, replace(self.plan, seed=seed), self.metric,
+                    None if seconds is None else partial(_limit, seconds, later),
+                )
+            )  # fmt: skip
+        self.cut += self.trainer.cut - before
+        each = (time.monotonic() - started) / max(1, len(candidates))
+        found = []
+        for candidate, *seeds in zip(candidates, *learned, strict=True):
+            scores = tuple(one.score for one in seeds)
+            found.append(
+                _trial_of(candidate, tuple(one.outputs for one in seeds), scores, each, self.network(seeds[0].member))
+            )
+        return found
+
+    def rung(
+        self, members: Sequence[Member], first: int, last: int, left: Callable[[], float] | None = None
+    ) -> list[Learned]:
+        """Train on, from pass `first` up to pass `last` of the plan, and score; see `StackTrainer.piece`."""
+        return self.trainer.piece(members, self.plan, first, last, self.metric, left)
+
+    def begun(self, architecture: Architecture, parents: Sequence[Member] = ()) -> Member:
+        """A member to begin with: fresh, but for what its parents learned of the same cells and sources."""
+        member = Member(architecture, self.plan.seed).fresh(self.trainer.sizes)
+        known = [(parent.architecture, parent.weights) for parent in parents if parent.weights is not None]
+        if known and member.weights is not None:
+            inherited(member.weights, architecture, self.trainer.sizes, known)
+        return member
+
+    def network(self, member: Member) -> FusionNetwork:
+        """A member of a stack as a network of its own."""
+        with seeded_build(0):  # its fresh weights are not used
+            made = FusionNetwork(member.architecture, self.widths, self.tasks)
+        made.set_moments({source: self.moments(*source) for source in made.sources})
+        if member.weights is not None:
+            state = state_dict_of(pieces_of(member.architecture, self.trainer.sizes), member.weights)
+            made.load_state_dict(made.state_dict() | state)
+        return made.eval()
 
     def moments(self, modality: str, layer: int) -> tuple[Tensor, Tensor]:
         """Mean and deviation [width] of a layer over the training rows that have the modality."""
@@ -224,3 +270,18 @@ class Evaluator:
             return rng.permutation(np.arange(len(self.validation)) % FOLDS)
         names, codes = np.unique(groups, return_inverse=True)
         return rng.permutation(np.arange(len(names)) % FOLDS)[codes]
+
+
+def _limit(seconds: Callable[[int], float], later: int, left: int) -> float:
+    """Seconds for one training, where beside those left of this seed there are those of later ones."""
+    return seconds(left + later)
+
+
+def _trial_of(
+    candidate: Candidate, outputs: tuple[Outputs, ...], scores: tuple[float | None, ...], seconds: float,
+    module: Decision,
+) -> Trial:  # fmt: skip
+    known = [value for value in scores if value is not None]
+    mean = float(np.mean(known)) if known and len(known) == len(scores) else None
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    return Trial(candidate, outputs, mean, scores, seconds, weights)

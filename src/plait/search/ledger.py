@@ -20,12 +20,16 @@ CREATE TABLE IF NOT EXISTS trials (
     candidate TEXT NOT NULL,
     proposer TEXT NOT NULL,
     rung INTEGER NOT NULL,
+    passes INTEGER,
     seed INTEGER NOT NULL,
     scores TEXT NOT NULL,
     score REAL,
     seconds REAL NOT NULL
 )
 """
+FORMAT = 2
+"""Of the table: a ledger of another one is begun anew."""
+
 OWNER = "CREATE TABLE IF NOT EXISTS owner (key TEXT NOT NULL)"
 
 
@@ -47,23 +51,38 @@ class Ledger:
                 connection.execute(SCHEMA)
                 connection.execute(OWNER)
                 yield connection
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"The ledger {self.path} cannot be written ({error}); what was done before is kept. Make room, or end "
+                "what else uses the file, and go on with --resume."
+            ) from error
         except sqlite3.DatabaseError as error:
             raise InputError(f"The ledger {self.path} cannot be used ({error}); is the file damaged?") from error
 
-    def record(self, trials: Sequence[Trial], proposer: str, rung: int, seed: int) -> None:
-        """Write one rung's trials in one transaction; an earlier, unfinished recording of the rung is replaced."""
+    def record(
+        self, trials: Sequence[Trial], proposer: str, rung: int, seed: int, passes: int | None = None
+    ) -> None:  # fmt: skip
+        """Write one rung's trials in one transaction; an earlier recording of the rung is replaced.
+
+        Args:
+            trials: What was scored.
+            proposer: Who asked for it.
+            rung: Its number, counted for each proposer.
+            seed: Of the search.
+            passes: Passes over the training rows after which these scores were taken; None for whole trainings.
+        """
         rows = [
             (
                 trial.candidate.name, trial.candidate.kind, trial.candidate.model_dump_json(exclude_defaults=True),
-                proposer, rung, seed, json.dumps(trial.scores), trial.score, trial.seconds,
+                proposer, rung, passes, seed, json.dumps(trial.scores), trial.score, trial.seconds,
             )
             for trial in trials
         ]  # fmt: skip
         with self._open() as connection:
             connection.execute("DELETE FROM trials WHERE rung = ? AND proposer = ?", (rung, proposer))
             connection.executemany(
-                "INSERT INTO trials (name, kind, candidate, proposer, rung, seed, scores, score, seconds)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO trials (name, kind, candidate, proposer, rung, passes, seed, scores, score, seconds)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -76,11 +95,13 @@ class Ledger:
         Returns:
             Whether trials of this key may be here.
         """
+        key = f"{FORMAT} {key}"
         with self._open() as connection:
             found = connection.execute("SELECT key FROM owner").fetchone()
             if found is not None and found[0] == key:
                 return True
-            connection.execute("DELETE FROM trials")
+            connection.execute("DROP TABLE trials")
+            connection.execute(SCHEMA)
             connection.execute("DELETE FROM owner")
             connection.execute("INSERT INTO owner VALUES (?)", (key,))
         return False

@@ -7,21 +7,43 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from plait.fusion.architecture import Architecture
 from plait.fusion.candidates import Candidate
+from plait.fusion.stack import Member
 from plait.search._base import Quality, Space, Strategy
-from plait.search.evaluator import Evaluator
+from plait.search.evaluator import Trial
+from plait.search.kept import KeptWeights
 from plait.search.ledger import Ledger
+from plait.search.stacked import Learned
+from plait.training.loop import Plan
 
-MOST = 512
-PATIENCE = 128
+MOST = 4_096
+PATIENCE = 512
 """Where time alone is limited: trials of a strategy at most, and without a better one before it stops."""
 
 PRUNING = "pruning"
-BATCH = 16
-"""Architectures asked for at once; a surrogate is refitted as often."""
+BATCH = 64
+FEWEST = 8
+"""Architectures asked for at once: an eighth of all, within these bounds; a surrogate is refitted as often."""
+
+HALVED_FROM = 24
+SURVIVORS = 1 / 3
+"""In batches from this size on, only the best third is trained for more than a third of the passes."""
+
+
+class Evaluates(Protocol):
+    """What a search needs of an evaluator."""
+
+    plan: Plan
+
+    def rung(self, members: Sequence[Member], first: int, last: int, left: Callable[[], float] | None) -> list[Learned]:
+        """Train on, from pass `first` up to pass `last`, and score; fewer where time has run out."""
+
+    def begun(self, architecture: Architecture, parents: Sequence[Member]) -> Member:
+        """A member to begin with, with what its parents learned."""
 
 
 @dataclass
@@ -54,14 +76,19 @@ class Search:
         ledger: Where trials are written, a batch in one transaction.
         seed: Written down with every trial.
         advance: Told of every trial that is done.
+        folder: Where weights go that a later rung or a child may need; without one, a search that was stopped in
+            the midst of halving, or that inherits, begins such trainings anew.
     """
 
     def __init__(
-        self, evaluator: Evaluator, ledger: Ledger, seed: int, advance: Callable[[], None] = lambda: None
-    ) -> None:
+        self, evaluator: Evaluates, ledger: Ledger, seed: int, advance: Callable[[], None] = lambda: None,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
         self.evaluator, self.ledger, self.seed, self.advance = evaluator, ledger, seed, advance
+        self.folder = folder
+        self.kept: dict[str, KeptWeights] = {}
         rows = [row for row in ledger.read() if row["proposer"] != "competitors"]
-        self.known = {(row["proposer"], row["candidate"]["name"]): row for row in rows}
+        self.known = {(row["proposer"], row["candidate"]["name"], row["passes"]): row for row in rows}
         self.rungs = {row["proposer"]: row["rung"] + 1 for row in sorted(rows, key=lambda row: int(row["rung"]))}
         self.found = Found()
 
@@ -84,12 +111,13 @@ class Search:
             finalists: How many of the best to remember.
         """
         done, best, best_at = 0, -math.inf, 0
+        size = BATCH if trials is None else max(FEWEST, min(BATCH, trials // 8))
         started = time.monotonic()
         while done < (MOST if trials is None else trials) and (left is None or done == 0 or left() > 0):
-            asked = strategy.ask(BATCH if trials is None else min(BATCH, trials - done))
+            asked = strategy.ask(size if trials is None else min(size, trials - done))
             if not asked:
                 break
-            scores = self._evaluate(name, asked, left)
+            scores = self._evaluate(name, asked, left, strategy)
             strategy.tell(asked[: len(scores)], scores)
             done += len(scores)
             if left is not None and strategy.budget is None:  # now the price of a trial is known
@@ -100,6 +128,7 @@ class Search:
                 best, best_at = top, done
             if trials is None and done - best_at >= PATIENCE:
                 break
+        self._kept(name).sweep(None)
         self.found.best[name] = strategy.best(finalists)
         self.found.cut |= left is not None and left() <= 0
         self.found.surrogate += strategy.quality
@@ -141,31 +170,116 @@ class Search:
         self.found.best[PRUNING] = list(dict.fromkeys(kept))
 
     def _evaluate(
-        self, name: str, asked: Sequence[Architecture], left: Callable[[], float] | None
-    ) -> list[float | None]:
-        """Scores of a batch, from the ledger as far as they stand there; the rest is evaluated and written down."""
-        scores: list[float | None] = []
-        fresh = []
-        for architecture in asked:
-            text = str(architecture)
-            row = self.known.get((name, text))
-            if row is None:
-                if left is not None and scores and left() <= 0:
-                    break
-                candidate = Candidate(name=text, kind="architecture", architecture=architecture, proposer=name)
-                (trial,) = self.evaluator.evaluate([candidate])
-                fresh.append(trial)
-                row = {"score": trial.score, "seconds": trial.seconds}
-            scores.append(row["score"])
+        self, name: str, asked: Sequence[Architecture], left: Callable[[], float] | None,
+        strategy: Strategy[Architecture] | None = None,
+    ) -> list[float | None]:  # fmt: skip
+        """Scores of a batch: each of the last rung that an architecture reached; fewer where time has run out."""
+        scores: dict[Architecture, float | None] = {}
+        seconds: dict[Architecture, float] = {}
+        alive, first = list(asked), 0
+        for last in self._rungs(len(asked) if strategy else 0):
+            found = self._rung(name, alive, first, last, left, strategy)
+            for architecture, (score, spent) in zip(alive, found, strict=False):
+                scores[architecture] = score
+                seconds[architecture] = seconds.get(architecture, 0.0) + spent
+            if len(found) < len(alive) or last == self.evaluator.plan.epochs:
+                break
+            ranked = sorted(alive, key=lambda one: (-_number(scores[one]), str(one)))
+            survivors = set(ranked[: max(1, math.ceil(len(alive) * SURVIVORS))])
+            alive, first = [one for one in alive if one in survivors and scores[one] is not None], last
+            if not alive:
+                break
+        for architecture, score in scores.items():
             self.found.trials.append(
                 {
-                    "text": text, "score": row["score"], "level": len(architecture.cells), "proposer": name,
-                    "seconds": round(row["seconds"], 4),
+                    "text": str(architecture), "score": score, "level": len(architecture.cells), "proposer": name,
+                    "seconds": round(seconds[architecture], 4),
                 }
             )  # fmt: skip
             self.advance()
-        if fresh:  # in a rung of its own: what stands in the ledger of the same batch stays
-            rung = self.rungs.get(name, 0)
-            self.ledger.record(fresh, name, rung, self.seed)
-            self.rungs[name] = rung + 1
-        return scores
+        return [scores[architecture] for architecture in asked if architecture in scores]
+
+    def _rungs(self, count: int) -> tuple[int, ...]:
+        """Passes after which a batch is scored; small batches are trained to the end at once."""
+        passes = self.evaluator.plan.epochs
+        early = math.ceil(passes * SURVIVORS)
+        return (early, passes) if count >= HALVED_FROM and early < passes else (passes,)
+
+    def _rung(
+        self, name: str, alive: Sequence[Architecture], first: int, last: int, left: Callable[[], float] | None,
+        strategy: Strategy[Architecture] | None,
+    ) -> list[tuple[float | None, float]]:  # fmt: skip
+        """Scores and seconds after some passes, from the ledger as far as they stand there; the rest is trained on."""
+        found: dict[Architecture, tuple[float | None, float]] = {}
+        for architecture in alive:
+            row = self.known.get((name, str(architecture), last))
+            if row is not None:
+                found[architecture] = (row["score"], row["seconds"])
+        fresh = [architecture for architecture in alive if architecture not in found]
+        if fresh and (left is None or not (found or first) or left() > 0):
+            kept = self._kept(name)
+            self._learn_again([one for one in fresh if first and kept.get(one) is None], kept, first, strategy)
+            members = [self._member(kept, architecture, first, strategy) for architecture in fresh]
+            learned = self.evaluator.rung(members, first, last, left)
+            number = self.rungs.get(name, 0)
+            going_on = last < self.evaluator.plan.epochs
+            if strategy and (going_on or _inherits(strategy)):
+                # What is left behind in this rung may yet be a parent: only the next batch's first rung forgets it.
+                wanted = kept.members if first else map(str, [*strategy.ancestors(), *alive])
+                kept.keep([one.member for one in learned], wanted)
+                kept.write(number)
+            self.ledger.record([_trial(name, one) for one in learned], name, number, self.seed, last)
+            kept.sweep(number)
+            self.rungs[name] = number + 1
+            for architecture, one in zip(fresh, learned, strict=False):
+                found[architecture] = (one.score, one.seconds)
+        known = []
+        for architecture in alive:
+            if architecture not in found:
+                break
+            known.append(found[architecture])
+        return known
+
+    def _learn_again(
+        self, lost: Sequence[Architecture], kept: KeptWeights, first: int, strategy: Strategy[Architecture] | None
+    ) -> None:  # fmt: skip
+        """Train survivors of an earlier rung up to it once more, whose weights were not kept."""
+        members = [self._member(kept, architecture, 0, strategy) for architecture in lost]
+        if members:
+            learned = self.evaluator.rung(members, 0, first, None)
+            kept.keep([one.member for one in learned], kept.members)
+
+    def _kept(self, name: str) -> KeptWeights:
+        """What is remembered of a strategy's members; of an earlier call, what its last rung left."""
+        if name not in self.kept:
+            self.kept[name] = KeptWeights(self.folder, name)
+            if name in self.rungs:
+                self.kept[name].read(self.rungs[name] - 1)
+        return self.kept[name]
+
+    def _member(
+        self, kept: KeptWeights, architecture: Architecture, first: int, strategy: Strategy[Architecture] | None
+    ) -> Member:
+        """An architecture as it is trained on, or to begin with: fresh, or with what its parents learned."""
+        before = kept.get(architecture) if first else None
+        if before is not None:
+            return before
+        parents = strategy.parents.get(architecture, ()) if strategy else ()
+        known = [member for member in map(kept.get, parents) if member is not None]
+        return self.evaluator.begun(architecture, known)
+
+
+def _number(score: float | None) -> float:
+    return -math.inf if score is None else score
+
+
+def _inherits(strategy: Strategy[Architecture]) -> bool:
+    """Whether points of a strategy may have parents."""
+    return type(strategy).ancestors is not Strategy.ancestors
+
+
+def _trial(name: str, learned: Learned) -> Trial:
+    """What the ledger is told."""
+    architecture = learned.member.architecture
+    candidate = Candidate(name=str(architecture), kind="architecture", architecture=architecture, proposer=name)
+    return Trial(candidate, (), learned.score, (learned.score,), learned.seconds)

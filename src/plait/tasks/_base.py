@@ -84,6 +84,23 @@ class TaskKind(ABC):
             [rows]: negative log likelihood in nats (classes), squared error in standardised units (numbers).
         """
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses of many predictors, and their slopes: for stacks, which need no graph of them.
+
+        Args:
+            outputs: [predictors, outputs, rows].
+            targets: [rows], encoded.
+
+        Returns:
+            Losses [predictors, rows] as `loss` has them, and their derivatives by the outputs, in their shape.
+        """
+        with torch.enable_grad():
+            leaf = outputs.detach().requires_grad_()
+            flat = leaf.transpose(1, 2).reshape(-1, outputs.shape[1])
+            found = self.loss(flat, targets.repeat(len(outputs)))
+            (slopes,) = torch.autograd.grad(found.sum(), leaf)
+        return found.detach().view(len(outputs), -1), slopes
+
     @abstractmethod
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities [rows, classes], or for numbers the standardised prediction [rows, 1]."""

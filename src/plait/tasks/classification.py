@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -26,6 +27,17 @@ class Multiclass(TaskKind):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Negative log likelihood of the true class, [rows]. A class not seen in training (-1) is ignored (0)."""
         return F.cross_entropy(outputs, targets.long(), reduction="none", ignore_index=-1)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """As `TaskKind.losses`: the slope of the log loss is the softmax less 1 at the true class."""
+        known = targets >= 0
+        truth = targets.long().clamp(min=0)
+        rows = outputs.shape[2]
+        chances = outputs.log_softmax(dim=1)
+        at = truth * rows + torch.arange(rows, device=outputs.device)
+        losses = chances.flatten(1).index_select(1, at).neg_().mul_(known)
+        hit = torch.zeros(outputs.shape[1:], device=outputs.device).scatter_(0, truth[None], 1.0)
+        return losses, chances.exp_().sub_(hit).mul_(known)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax of the logits, [rows, classes]."""

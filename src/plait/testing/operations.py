@@ -113,9 +113,8 @@ class OperationNumbers(OperationSuite):
         for width, sources in itertools.product((1, 2, 64), (1, case.sources)):
             assert made.columns(width, sources) >= 1, "it asks for no columns"
             for name, shape in made.weights(width, sources).items():
-                values = made.start(name, shape)
-                assert tuple(values.shape) == shape, f"{name} starts in another shape"
-                assert bool(values.isfinite().all()), f"{name} starts with what is no number"
+                assert all(size >= 1 for size in shape), f"{name} has no entries"
+                assert math.isfinite(made.own_bound(name, shape)), f"{name} starts with what is no number"
 
     def test_start_of_projections(self, case: OperationCase) -> None:
         """Projections start with finite weights that are not all 0, and finite biases."""
@@ -144,13 +143,16 @@ class OperationNumbers(OperationSuite):
         assert bool(result.isfinite().all()), "a result is not finite"
 
     def test_fresh_values(self, case: OperationCase) -> None:
-        """Fresh from `start`, `bound` and `bias`, it answers with numbers that differ from row to row."""
+        """Fresh from `own_bound`, `bound` and `bias`, it answers with numbers that differ from row to row."""
         made, random = case.made(), torch.Generator().manual_seed(0)
         count = made.columns(WIDTH, case.sources)
         inputs = torch.randn(case.sources, ROWS, 8, generator=random, dtype=torch.float64)
         uniform = torch.rand(case.sources, 8, count, generator=random, dtype=torch.float64) * 2 - 1
         columns = inputs @ (uniform * made.bound(8, 8 * case.sources)) + made.bias(case.sources)
-        own = {n: made.start(n, shape).double() for n, shape in made.weights(WIDTH, case.sources).items()}
+        own = {
+            n: (torch.rand(shape, generator=random, dtype=torch.float64) * 2 - 1) * made.own_bound(n, shape)
+            for n, shape in made.weights(WIDTH, case.sources).items()
+        }
         result = made.combine(columns, torch.ones(case.sources, ROWS, dtype=torch.bool), own)
         assert float(result.abs().max()) < 100, "fresh results are huge"
         assert float(result.std(dim=0).max()) > 1e-3, "fresh results do not tell rows apart"

@@ -88,3 +88,10 @@ class ReaderState(ReaderSuite):
         empty = case.row(case.cells.table, len(case.cells.table) - 1)
         reader = READERS[case.kind].fit(empty, case.cells.columns)
         assert not reader.read(empty).present.any()
+
+    def test_suits_its_own(self, case: ReaderCase) -> None:
+        """It can read the modality that it was fitted on, and one without any filled cell."""
+        reader = case.fitted()
+        empty = case.row(case.cells.table, len(case.cells.table) - 1)
+        assert reader.misfit(case.cells.table, case.cells.columns) is None
+        assert reader.misfit(empty, case.cells.columns) is None

@@ -13,10 +13,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from plait.search._base import Strategy
-from plait.search.strategies import STRATEGIES
+from plait.search.strategies import make_strategy
 
 Word = tuple[int, ...]
 BUDGETS = (None, 1, 20, 10_000)
@@ -90,6 +91,15 @@ class WordSpace:
         """A row per letter, counted from 1."""
         return np.array([[*(letter + 1 for letter in point), *[0] * (self._levels - len(point))]], np.int64).T
 
+    def choices(self) -> list[list[tuple[int, ...]]]:
+        """Every letter, counted from 1, at every place."""
+        return [[tuple(range(1, self._letters + 1))] for _ in range(self._levels)]
+
+    def decode(self, numbers: NDArray[np.int64]) -> Word | None:
+        """The letters up to the first that is missing."""
+        word = tuple(itertools.takewhile(lambda letter: letter >= 0, (numbers[:, 0] - 1).tolist()))
+        return word if word in self else None
+
     def __contains__(self, point: object) -> bool:
         return isinstance(point, tuple) and 1 <= len(point) <= self._levels and set(point) <= set(range(self._letters))
 
@@ -106,7 +116,7 @@ def made_hint(point: Word) -> float:
 
 @dataclass(frozen=True)
 class StrategyCase:
-    """A strategy, by its name in the registry, on a made space."""
+    """A strategy, by its name (with an option, as in `optuna:tpe`, or without), on a made space."""
 
     strategy: str
 
@@ -115,7 +125,7 @@ class StrategyCase:
 
     def made(self, letters: int = 4, levels: int = 3, seed: int = 0, budget: int | None = None) -> Strategy[Word]:
         """A fresh strategy over words."""
-        return STRATEGIES[self.strategy](WordSpace(letters, levels), seed, budget, made_hint)
+        return make_strategy(self.strategy, WordSpace(letters, levels), seed, budget, made_hint)
 
     def questions(
         self, strategy: Strategy[Word], rounds: int, count: int, score: Callable[[Word], float | None] = made_score
@@ -220,10 +230,11 @@ class StrategySeeds(StrategySuite):
         assert one == two
 
     def test_global_generator(self, case: StrategyCase) -> None:
-        """The global generator is left alone."""
-        before = np.random.get_state(legacy=False)
+        """The global generators, of NumPy and of torch, are left alone."""
+        before = np.random.get_state(legacy=False), torch.get_rng_state()
         case.questions(case.made(6, 4, budget=40), 8, 5)
-        assert str(np.random.get_state(legacy=False)) == str(before)
+        assert str(np.random.get_state(legacy=False)) == str(before[0])
+        assert torch.equal(torch.get_rng_state(), before[1])
 
     def test_other_seed(self, case: StrategyCase) -> None:
         """Another seed gives other questions."""

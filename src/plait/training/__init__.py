@@ -2,7 +2,7 @@
 
 from plait.training.combiners import COMBINERS, Combiner, WeightedSum
 from plait.training.loop import EpochRecord, Hook, Plan, Trainer
-from plait.training.model import CachedStates, Model, UnimodalNetwork
+from plait.training.model import CachedStates, Model, Readout, UnimodalNetwork
 
 __all__ = [
     "COMBINERS",
@@ -12,6 +12,7 @@ __all__ = [
     "Hook",
     "Model",
     "Plan",
+    "Readout",
     "Trainer",
     "UnimodalNetwork",
     "WeightedSum",

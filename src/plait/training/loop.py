@@ -155,7 +155,7 @@ class Trainer:
         Gradients that are not finite change nothing: the step is left out.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate * _rate(self.progress)
+            group["lr"] = self.plan.learning_rate * rate_at(self.progress)
         for objective in self.objectives:
             batch = objective.before_batch(batch)
         terms = self.losses(batch)
@@ -284,7 +284,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _rate(progress: float) -> float:
+def rate_at(progress: float) -> float:
     """Share of the highest learning rate: up over the first tenth, then a cosine down to 0."""
     if progress < 0.1:
         return 0.1 + 9 * progress

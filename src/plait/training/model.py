@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,31 @@ class UnimodalNetwork(nn.Module):
     Args:
         encoder: The encoder.
         tasks: The tasks, in the order of the outputs.
+        frozen: Whether the encoder keeps weights and statistics, whatever `train` and `requires_grad_` say; the heads
+            still learn.
     """
 
-    def __init__(self, encoder: Encoder, tasks: Sequence[Task]) -> None:
+    def __init__(self, encoder: Encoder, tasks: Sequence[Task], frozen: bool = False) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.frozen = encoder, frozen
         self.head = nn.Linear(encoder.widths[-1], sum(task.outputs for task in tasks))
+
+        if frozen:
+            self.train().requires_grad_()
+
+    def train(self, mode: bool = True) -> Self:
+        """As usual, but that a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """As usual, but that a frozen encoder never asks for gradients."""
+        super().requires_grad_(requires_grad)
+        if self.frozen:
+            self.encoder.requires_grad_(False)
+        return self
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -35,6 +55,22 @@ class UnimodalNetwork(nn.Module):
         """[B, *shape] to layers 0..L+1; layer L+1 holds the outputs for all tasks side by side."""
         states: HiddenStates = self.encoder(values)
         return HiddenStates((*states.layers, self.head(states.layers[-1])), states.tokens, states.token_mask)
+
+
+class Readout(nn.Module):
+    """Stands in the place of a frozen unimodal network whose last hidden layer was computed before: its heads alone.
+
+    Args:
+        head: The network's heads; trained in place.
+    """
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, last: Tensor) -> HiddenStates:
+        """[B, width of layer L] to layers L and L+1."""
+        return HiddenStates((last, self.head(last)))
 
 
 class CachedStates(nn.Module):

@@ -37,6 +37,21 @@ def numbers(reader: TabularReader, cells: Any) -> list[float | None]:
     return [None if np.isnan(v) or not there else float(v) for v, there in zip(values, reading.present, strict=True)]
 
 
+def test_other_columns_do_not_suit_it() -> None:
+    def columns(**kinds: str) -> tuple[Column, ...]:
+        return tuple(Column(name=name, role="input", kind=kind) for name, kind in kinds.items())
+
+    cells = read_table({name: [1.0, 2.0] for name in "abc"})
+    reader = TabularReader.fit(cells, columns(a="numeric", b="numeric"))
+    assert reader.misfit(cells, columns(b="numeric", a="numeric")) is None
+    assert reader.misfit(cells, columns(a="numeric")) == "it reads 'b', which is no input here"
+    told = reader.misfit(cells, columns(a="categorical", b="numeric", c="numeric"))
+    assert told == (
+        "it does not read 'c', which --ignore leaves out; "
+        "'a' is categorical here and was numeric there, which --kind says"
+    )
+
+
 def test_several_columns_side_by_side() -> None:
     table = read_table({"n": [1.5, None, None], "c": ["b", "a", None], "d": [datetime.date(2024, 1, 31), None, None]})
     reader = TabularReader.fit(

@@ -33,6 +33,19 @@ def test_the_width_is_the_most_frequent_length(cells: list[Any], width: int) -> 
 
 
 @pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ([[1.0, 2.0], None], None),
+        ([[], None], None),
+        ([[1.0, 2.0, 3.0], [1.0, 2.0]], None),
+        ([[1.0, 2.0, 3.0]] * 2 + [[1.0, 2.0]], "the vectors here have 3 numbers, and it reads 2"),
+    ],
+)
+def test_vectors_of_another_length_do_not_suit_it(cells: list[Any], told: str | None) -> None:
+    assert VectorReader(width=2).misfit(column(cells), COLUMNS) == told
+
+
+@pytest.mark.parametrize(
     "kind",
     [
         pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.float64(), 2), pa.list_(pa.int8()),

@@ -10,10 +10,11 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,6 +22,7 @@ from plait._registry import Registry
 from plait.exceptions import InputError, Problems, one_line
 
 MANIFEST = "manifest.json"
+SPLIT_NAMES = ("train", "validation", "test")
 LARGEST_SEED = 2**63 - 1
 
 
@@ -39,7 +41,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What to build, and where.
+    """What to build, and where. Every builder reads `out`, the rows and the seed, and those it calls its own.
 
     Attributes:
         source: Folder below which the ingredient files lie; None if there is none.
@@ -50,6 +52,10 @@ class BuildOptions:
         seed: Decides every draw, 0 to 2^63 - 1.
         components: Principal components that the images keep, 1 to 784.
         snr: Signal-to-noise ratio of the sounds, in dB; None for the builder's own.
+        modalities: How many modalities, 2 to 999.
+        alone: How many of them tell the class alone; None for the builder's own.
+        pairs: How many pairs of them tell it only together; None for the builder's own.
+        copies: How many copy one that tells it alone; None for the builder's own.
     """
 
     source: Path | None
@@ -60,6 +66,10 @@ class BuildOptions:
     seed: int = 0
     components: int = 5
     snr: float | None = None
+    modalities: int = 24
+    alone: int | None = None
+    pairs: int | None = None
+    copies: int | None = None
 
 
 class Builder(ABC):
@@ -71,6 +81,12 @@ class Builder(ABC):
     summary: ClassVar[str]
     """One sentence: what the benchmark is."""
 
+    rows: ClassVar[Mapping[str, int]]
+    """By split, how many rows the command builds where none are asked for."""
+
+    own: ClassVar[frozenset[str]]
+    """Names of the options that it reads, beside those that all read."""
+
     @abstractmethod
     def build(self, options: BuildOptions, progress: Progress) -> dict[str, Any]:
         """Write the tables and the manifest; returns the manifest.
@@ -81,6 +97,31 @@ class Builder(ABC):
 
 
 BUILDERS: Registry[type[Builder]] = Registry("benchmark")
+
+
+def check_unused(name: str, options: BuildOptions, own: frozenset[str], problems: Problems) -> None:
+    """Note options that were given and that the benchmark called `name` does not read."""
+    shared = {"out", "seed", *SPLIT_NAMES}
+    for field in fields(options):
+        if field.name not in own | shared and getattr(options, field.name) not in (None, field.default):
+            problems.add(f"--{field.name} means nothing to {name}; leave it out.")
+
+
+def check_rows_and_seed(options: BuildOptions, fewest: int, classes: str, problems: Problems) -> None:
+    """Note what is wrong with the numbers that every builder reads.
+
+    Args:
+        options: All options.
+        fewest: Rows that a split has at least.
+        classes: What has to occur in that many rows, as in "ten digits".
+        problems: Where mistakes are noted.
+    """
+    for name in SPLIT_NAMES:
+        rows = getattr(options, name)
+        if rows < fewest:
+            problems.add(f"--{name} is {rows}; give {fewest} or more, so that {classes} can occur.")
+    if not 0 <= options.seed <= LARGEST_SEED:
+        problems.add(f"--seed is {options.seed}; give a whole number from 0 to 2^63 - 1.")
 
 
 def check_out(out: Path, names: Iterable[str], problems: Problems) -> None:
@@ -159,18 +200,19 @@ class TableWriter:
     """Writes one Parquet file piece by piece and digests its content.
 
     The digest is the SHA-256 over all cells, row by row, in the order of the columns: of each cell its length in
-    bytes (8 bytes, little-endian), then the bytes; a whole number is 8 bytes, little-endian and signed, text is UTF-8.
+    bytes (8 bytes, little-endian), then the bytes; a whole number is 8 bytes, little-endian and signed, text is UTF-8,
+    a vector is its numbers, 4 bytes each, little-endian.
     It does not depend on how Parquet stores the cells; the bytes of the file do, on the version of pyarrow.
 
     Args:
         path: The file.
-        schema: Columns of the types binary, string or int64, without empty cells.
+        schema: Columns of the types binary, string, int64 or list of float32, without empty cells.
         metadata: Column roles and kinds, for the key `plait` of the file's metadata.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, metadata: Mapping[str, Any]) -> None:
         told = schema.with_metadata({"plait": json.dumps(metadata)})
-        names = [field.name for field in schema if not pa.types.is_binary(field.type)]
+        names = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_integer(field.type)]
         self.path, self.schema = path, told
         self._digest = hashlib.sha256()
         self._writer = pq.ParquetWriter(path, told, compression="zstd", compression_level=3, use_dictionary=names)
@@ -194,6 +236,8 @@ class TableWriter:
 def _cell(cell: Any) -> bytes:
     if isinstance(cell, bytes):
         return cell
+    if isinstance(cell, np.ndarray):
+        return cell.astype("<f4").tobytes()
     return cell.encode() if isinstance(cell, str) else int(cell).to_bytes(8, "little", signed=True)
 
 

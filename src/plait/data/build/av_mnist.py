@@ -22,7 +22,6 @@ from plait._version import __version__
 from plait.data.atomic import write_json
 from plait.data.build._base import (
     BUILDERS,
-    LARGEST_SEED,
     MANIFEST,
     Builder,
     BuildOptions,
@@ -30,6 +29,8 @@ from plait.data.build._base import (
     TableWriter,
     all_or_nothing,
     check_out,
+    check_rows_and_seed,
+    check_unused,
     file_digest,
 )
 from plait.data.build.exact import Projection, amplitude, below, mix, permutation, png, wav
@@ -140,6 +141,8 @@ class AvMnist(Builder):
     """Tables with an image and a sound of the same digit, each of which alone leaves room for the other."""
 
     summary: ClassVar[str] = "Blurred written digits, each paired with the same digit spoken in noise."
+    rows: ClassVar[Mapping[str, int]] = {"train": 55_000, "validation": 5_000, "test": 10_000}
+    own: ClassVar[frozenset[str]] = frozenset({"source", "components", "snr"})
 
     def build(self, options: BuildOptions, progress: Progress) -> dict[str, Any]:
         """Write train.parquet, validation.parquet, test.parquet and manifest.json; returns the manifest.
@@ -148,6 +151,8 @@ class AvMnist(Builder):
             InputError: All mistakes of the call together; nothing is then written.
         """
         problems = Problems()
+        check_unused("av-mnist", options, self.own, problems)
+        check_rows_and_seed(options, FEWEST_ROWS, "ten digits", problems)
         _check(options, problems)
         check_out(options.out, FILES, problems)
         loaded = load_all(INGREDIENTS, options.source, problems)
@@ -214,13 +219,17 @@ class Recipe:
             clips = self.clips(split, int(value))
             turn = clips[permutation(len(clips), "av-mnist", self.seed, "clip", split.name, value)]
             clip[mine] = turn[np.arange(len(mine)) % len(turn)]
-        kinds = np.full(rows, len(split.noises), np.int64)
+        return Plan(image, digit, clip, *self.noises(split, clip))
+
+    def noises(self, split: Split, clip: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draw a noise segment for every recording: position in `Split.noises`, and first sample. Arrays [rows]."""
+        kinds = np.full(len(clip), len(split.noises), np.int64)
         noise = below(kinds, "av-mnist", self.seed, "noise", split.name)
         stretches = np.array([self.stretch(split, name) for name in split.noises], np.int64)  # [types, 2]
         lengths = self.starts[clip + 1] - self.starts[clip]
         room = stretches[noise, 1] - stretches[noise, 0] - lengths + 1
         offset = stretches[noise, 0] + below(room, "av-mnist", self.seed, "offset", split.name)
-        return Plan(image, digit, clip, noise, offset)
+        return noise, offset
 
     def clips(self, split: Split, digit: int) -> NDArray[np.int64]:
         """Positions of a digit's recordings that a split may use."""
@@ -304,10 +313,6 @@ def _write(
 
 def _check(options: BuildOptions, problems: Problems) -> None:
     """Note what is wrong with the numbers."""
-    for name in ("train", "validation", "test"):
-        rows = getattr(options, name)
-        if rows < FEWEST_ROWS:
-            problems.add(f"--{name} is {rows}; give {FEWEST_ROWS} or more, so that ten digits can occur.")
     if options.train + options.validation > TRAIN_IMAGES:
         problems.add(
             f"--train {options.train} and --validation {options.validation} together ask for "
@@ -317,7 +322,5 @@ def _check(options: BuildOptions, problems: Problems) -> None:
         problems.add(f"--test is {options.test}; MNIST has {TEST_IMAGES:,} test images: ask for fewer.")
     if not 1 <= options.components <= PIXELS:
         problems.add(f"--components is {options.components}; give 1 to {PIXELS}: images have {PIXELS} pixels.")
-    if not 0 <= options.seed <= LARGEST_SEED:
-        problems.add(f"--seed is {options.seed}; give a whole number from 0 to 2^63 - 1.")
     if options.snr is not None and not (math.isfinite(options.snr) and abs(options.snr) <= LARGEST_SNR):
         problems.add(f"--snr is {options.snr}; give a number of decibels from {-LARGEST_SNR:g} to {LARGEST_SNR:g}.")

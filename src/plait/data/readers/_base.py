@@ -65,6 +65,18 @@ class Reader(BaseModel, ABC):
     def dtype(self) -> np.dtype[Any]:
         """Element type of the arrays."""
 
+    def misfit(self, cells: Table, columns: tuple[Column, ...]) -> str | None:
+        """Why this reader, fitted on another table, cannot read a modality of the same kind here; None if it can.
+
+        Args:
+            cells: The modality's columns.
+            columns: Their roles and kinds.
+
+        Returns:
+            Half a sentence; by default None: what decodes files makes arrays of its own shape out of any.
+        """
+        return None
+
     def empty(self, rows: int) -> Reading:
         """A reading of `rows` rows with nothing in them, to be filled."""
         return Reading(np.zeros((rows, *self.shape), self.dtype), np.zeros(rows, np.bool_), {})

@@ -61,6 +61,21 @@ class TabularReader(Reader):
             start += width
         return cls(fields=tuple(fields))
 
+    def misfit(self, cells: Table, columns: tuple[Column, ...]) -> str | None:
+        """Columns that it lacks, that are not here, or of another kind."""
+        own, here = {f.name: f.kind for f in self.fields}, {c.name: c.kind for c in columns}
+        told = []
+        if missing := [repr(name) for name in own if name not in here]:
+            told.append(f"it reads {', '.join(missing)}, which is no input here")
+        if unknown := [repr(name) for name in here if name not in own]:
+            told.append(f"it does not read {', '.join(unknown)}, which --ignore leaves out")
+        told += [
+            f"{name!r} is {here[name]} here and was {kind} there, which --kind says"
+            for name, kind in own.items()
+            if name in here and here[name] != kind
+        ]
+        return "; ".join(told) or None
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(values,)."""

@@ -25,10 +25,14 @@ class VectorReader(Reader):
     @classmethod
     def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
         """Take the most frequent length of the training rows."""
-        column = cells.column(columns[0].name)
-        lengths = _lengths(column) if can_hold("vector", column.type) else np.zeros(0, np.int64)
-        found, counts = np.unique(lengths[lengths > 0], return_counts=True)
-        return cls(width=int(found[counts.argmax()]) if len(found) else 1)
+        return cls(width=_usual_length(cells.column(columns[0].name)) or 1)
+
+    def misfit(self, cells: Table, columns: tuple[Column, ...]) -> str | None:
+        """Vectors of another length."""
+        found = _usual_length(cells.column(columns[0].name))
+        if found in (None, self.width):
+            return None
+        return f"the vectors here have {found:,} numbers, and it reads {self.width:,}"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,6 +71,13 @@ class VectorReader(Reader):
         for row in rows[~fine]:
             reading.bad[int(row)] = "the vector holds NaN, infinite or empty numbers"
         reading.values[rows[fine]] = values[fine]
+
+
+def _usual_length(column: pa.ChunkedArray) -> int | None:
+    """The most frequent length of the lists that are not empty; None where there is none."""
+    lengths = _lengths(column) if can_hold("vector", column.type) else np.zeros(0, np.int64)
+    found, counts = np.unique(lengths[lengths > 0], return_counts=True)
+    return int(found[counts.argmax()]) if len(found) else None
 
 
 def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:

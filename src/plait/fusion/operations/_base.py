@@ -22,21 +22,24 @@ class Operation(ABC):
 
     Attributes:
         most_sources: How many sources it can combine at most; None for any number.
+        is_sum: Whether h is the sum of the columns, of which the own weight `absent` [S, W] stands in for those of an
+            absent source. The columns of many such cells can then be summed inside one matrix product.
     """
 
     most_sources: ClassVar[int | None] = None
+    is_sum: ClassVar[bool] = False
 
     def columns(self, width: int, sources: int) -> int:
         """How many columns it asks of every source."""
         return width
 
     def weights(self, width: int, sources: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of weights of its own, by name; they start at what `start` says."""
+        """Shapes of weights of its own, by name."""
         return {}
 
-    def start(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Fresh values of one of its own weights, from torch's global generator."""
-        return torch.zeros(shape)
+    def own_bound(self, name: str, shape: tuple[int, ...]) -> float:
+        """A weight of its own starts evenly in -bound..bound."""
+        return 0.0
 
     def bound(self, source_width: int, total_width: int) -> float:
         """Projection weights of a source start evenly in -bound..bound; `total_width` sums over the cell's sources."""
@@ -47,7 +50,7 @@ class Operation(ABC):
         return 0.0
 
     @abstractmethod
-    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """Combine.
 
         A row's result for an absent source must not depend on that source's columns, and be finite (but otherwise
@@ -55,7 +58,7 @@ class Operation(ABC):
 
         Args:
             columns: [S, *, B, C].
-            present: [S, *, B] of bool, or a shape that broadcasts to it.
+            present: [S, *, B] of bool, or a shape that broadcasts to it; None where all sources are present.
             weights: Its own weights, each [*, shape as in `weights`].
 
         Returns:
@@ -77,12 +80,17 @@ def somewhere(mask: Tensor) -> Tensor:
     return mask | ~mask.any(dim=0, keepdim=True)
 
 
-def product_of(columns: Tensor, present: Tensor) -> Tensor:
+def masked(columns: Tensor, present: Tensor | None, value: float) -> Tensor:
+    """The columns [S, *, B, C], with a value in the place of those of absent sources."""
+    return columns if present is None else torch.where(spread(present, columns), columns, value)
+
+
+def product_of(columns: Tensor, present: Tensor | None) -> Tensor:
     """prod_s u_s over the present sources, [S, *, B, C] to [*, B, C].
 
     A running product: its gradient is cheap, and right where a factor is 0.
     """
-    factors = torch.where(spread(present, columns), columns, 1.0)
+    factors = masked(columns, present, 1.0)
     result = factors[0]
     for factor in factors[1:]:
         result = result * factor

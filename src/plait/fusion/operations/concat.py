@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ class Concat(Operation):
     A learned vector m_s stands in for the columns of an absent source.
     """
 
+    is_sum: ClassVar[bool] = True
+
     def weights(self, width: int, sources: int) -> dict[str, tuple[int, ...]]:
         """The vectors that stand for absent sources."""
         return {"absent": (sources, width)}
@@ -25,7 +28,9 @@ class Concat(Operation):
         """As one linear layer over the concatenation would start."""
         return float(total_width**-0.5)
 
-    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """[S, *, B, W] to [*, B, W]."""
+        if present is None:
+            return columns.sum(dim=0)
         absent = weights["absent"].movedim(-2, 0).unsqueeze(-2)  # [S, *, 1, W]
         return torch.where(spread(present, columns), columns, absent).sum(dim=0)

@@ -38,7 +38,7 @@ class LowRank(Operation):
         """So that the sum over ranks starts near 1."""
         return float(self.rank ** (-1 / sources))
 
-    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """[S, *, B, R W] to [*, B, W]."""
         products = product_of(columns, present)
         return products.reshape(*products.shape[:-1], self.rank, -1).sum(dim=-2)

@@ -14,6 +14,8 @@ from plait.fusion.operations._base import OPERATIONS, Operation, somewhere, spre
 class Max(Operation):
     """h = max of u_s over the present sources, element by element."""
 
-    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """[S, *, B, W] to [*, B, W]."""
+        if present is None:
+            return columns.amax(dim=0)
         return torch.where(somewhere(spread(present, columns)), columns, -torch.inf).amax(dim=0)

@@ -14,7 +14,9 @@ from plait.fusion.operations._base import OPERATIONS, Operation, spread
 class Mean(Operation):
     """h = mean of u_s over the present sources; it differs from concat only where a source is absent."""
 
-    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """[S, *, B, W] to [*, B, W]."""
+        if present is None:
+            return columns.mean(dim=0)
         mask = spread(present, columns)
         return torch.where(mask, columns, 0.0).sum(dim=0) / mask.sum(dim=0).clamp(min=1)

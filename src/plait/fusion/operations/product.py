@@ -26,6 +26,6 @@ class Product(Operation):
         """1, the neutral factor."""
         return 1.0
 
-    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """[S, *, B, W] to [*, B, W]."""
         return product_of(columns, present)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from plait.fusion.operations._base import OPERATIONS, Operation, spread
+from plait.fusion.operations._base import OPERATIONS, Operation, masked
 
-MOST_ENTRIES = 4_096
+MOST_ENTRIES = 1_024
 MOST_COLUMNS = 15
 
 
@@ -17,11 +17,11 @@ MOST_COLUMNS = 15
 class TensorFusion(Operation):
     """h = W vec([u_1; 1] x ... x [u_S; 1]), with few columns k per source (Zadeh et al. 2017, eq. 2).
 
-    k is the largest number, at most 15, for which the (k + 1)^S entries are no more than 4,096. The entry of all ones
+    k is the largest number, at most 15, for which the (k + 1)^S entries are no more than 1,024. The entry of all ones
     is the bias. Of an absent source the 1 alone is left.
     """
 
-    most_sources = 12
+    most_sources = 10
 
     def columns(self, width: int, sources: int) -> int:
         """k."""
@@ -34,13 +34,13 @@ class TensorFusion(Operation):
         """The linear layer."""
         return {"weight": ((self.columns(width, sources) + 1) ** sources, width)}
 
-    def start(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Evenly drawn, as a linear layer over the entries would start."""
-        return (torch.rand(shape) * 2 - 1) * float(shape[0] ** -0.5)
+    def own_bound(self, name: str, shape: tuple[int, ...]) -> float:
+        """As a linear layer over the entries would start."""
+        return float(shape[0] ** -0.5)
 
-    def combine(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """[S, *, B, k] to [*, B, W]."""
-        kept = torch.where(spread(present, columns), columns, 0.0)
+        kept = masked(columns, present, 0.0)
         padded = torch.nn.functional.pad(kept, (0, 1), value=1.0)
         outer = padded[0]
         for factor in padded[1:]:

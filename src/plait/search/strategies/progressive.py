@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.search._base import STRATEGIES, P, Quality, Space, Strategy
+from plait.search.surrogates import SURROGATES
 
 FIRST_SHARE = 0.5
 """Share of the budget that level one may take; it is looked at whole where that suffices."""
 
 PARENTS = 24
 CHILDREN = 64
-TREES = 60
+DEFAULT_SURROGATE = "forest"
 HOT, COLD = 1.0, 0.2
 """Temperatures of sampling at the begin and at the end, in standard deviations of the foretold scores."""
 
@@ -23,8 +24,8 @@ HOT, COLD = 1.0, 0.2
 class ProgressiveSearch(Strategy[P]):
     """Level one first; then, level by level, children of the best points that a surrogate expects the most of.
 
-    Perez-Rua et al. 2019 (MFAS), with three differences. The surrogate is a random forest over
-    `Space.encode`, refitted before every batch on the mean score of every point seen so far. Points are drawn with
+    Perez-Rua et al. 2019 (MFAS), with three differences. The surrogate, refitted over `Space.encode` before every batch
+    on the mean score of every point seen so far, is a random forest; theirs is the option `lstm`. Points are drawn with
     probabilities exp(z / T) of their standardised foretold scores z, T falling from 1 to 0.2: raw accuracies are so
     close together that no temperature tells them apart. Every score counts, not the highest one of a point.
 
@@ -32,11 +33,21 @@ class ProgressiveSearch(Strategy[P]):
     """
 
     def __init__(
-        self, space: Space[P], seed: int = 0, budget: int | None = None, hint: Callable[[P], float] | None = None
+        self,
+        space: Space[P],
+        seed: int = 0,
+        budget: int | None = None,
+        hint: Callable[[P], float] | None = None,
+        option: str | None = None,
     ) -> None:
-        super().__init__(space, seed, budget, hint)
+        super().__init__(space, seed, budget, hint, option)
         self._foretold: dict[P, float] = {}
         self._learned_from = 0
+
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        """The surrogates."""
+        return (DEFAULT_SURROGATE, *[name for name in SURROGATES if name != DEFAULT_SURROGATE])
 
     def propose(self, count: int) -> list[P]:
         """Unseen points: of level one until its share is spent, then drawn from the pool by the surrogate."""
@@ -46,11 +57,7 @@ class ProgressiveSearch(Strategy[P]):
         taken = set(first)
         pool = [point for point in self._pool() if point not in self.asked and point not in taken]
         drawn = self._draw(pool, count - len(first))
-        rest = count - len(first) - len(drawn)
-        found = first + drawn
-        if rest:  # the pool is dry: anything else that is left
-            found += [point for point in self.unseen(rest + len(found)) if point not in {*found}][:rest]
-        return found
+        return self.filled(first + drawn, count)  # with anything that is left, once the pool is dry
 
     def learn(self, points: Sequence[P], scores: Sequence[float | None]) -> None:
         """Compare with what was foretold."""
@@ -99,14 +106,13 @@ class ProgressiveSearch(Strategy[P]):
         return float(HOT * (COLD / HOT) ** done)
 
     def _predict(self, pool: list[P]) -> NDArray[np.float64]:
-        from sklearn.ensemble import RandomForestRegressor
+        surrogate = SURROGATES[self.option](int(self.rng.integers(2**31)))
+        means = np.array([float(np.mean(scores)) for scores in self.scores.values()])
+        surrogate.fit(self._encoded(list(self.scores)), means)
+        return surrogate.predict(self._encoded(pool))
 
-        forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=int(self.rng.integers(2**31)), n_jobs=1)
-        forest.fit(self._encoded(list(self.scores)), [float(np.mean(scores)) for scores in self.scores.values()])
-        return np.asarray(forest.predict(self._encoded(pool)), np.float64)
-
-    def _encoded(self, points: list[P]) -> NDArray[np.float64]:
-        return np.stack([self.space.encode(point).ravel() for point in points]).astype(np.float64)
+    def _encoded(self, points: list[P]) -> NDArray[np.int64]:
+        return np.stack([self.space.encode(point) for point in points])
 
 
 def _spearman(foretold: tuple[float, ...], scores: tuple[float, ...]) -> float | None:

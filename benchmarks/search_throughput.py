@@ -1,0 +1,161 @@
+"""Candidate-epochs per second: architectures trained in a stack, and one after another as published code does.
+
+Named alternative: the same candidates, batches and data, one after another, with every batch pushed through the
+unimodal networks again, forward and backward (with encoders), forward only, or on cached hidden states. Fixed:
+audio-visual digits, 5,000 training and 2,000 validation rows, batch 32, two cells, concat; no dropout anywhere. The
+slow loop is timed over 40 training and 20 validation batches of 3 candidates and scaled to an epoch. CPU seconds of one
+thread; FLOP are those of matrix products that a candidate needs, and the peak is that of a 4,096-square product here.
+
+Examples:
+  PLAIT_DATA=data python benchmarks/search_throughput.py
+  PLAIT_DATA=data python benchmarks/search_throughput.py --json | tail -1
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import harness
+
+TRAIN, VALIDATION, BATCH = 5_000, 2_000, 32
+PUBLISHED = 585
+"""Candidate-epochs of the published search on this benchmark, with its default schedule."""
+
+SIZES = ((16, 16), (64, 16), (100, 16), (256, 16), (1_024, 16), (256, 64), (256, 128))
+"""Candidates and width."""
+
+AT_ONCE = 256
+"""Candidates of one stack, at most."""
+
+
+def options() -> ArgumentParser:
+    made = harness.parser(__doc__)
+    made.add_argument("--epochs", type=int, default=2, help="epochs that are timed, after one that is not (default 2)")
+    made.add_argument("--stack", type=int, default=AT_ONCE, help=f"candidates of one stack (default {AT_ONCE})")
+    return made
+
+
+def stacked(
+    architectures: list[Any], rows: tuple[Any, Any, Any], width: int, at_once: int, epochs: int
+) -> dict[str, float]:
+    """CPU seconds per candidate-epoch, and the FLOP of its matrix products."""
+    import numpy as np
+    import torch
+
+    import published
+    from plait.data.batches import shuffled
+    from plait.encoders.cache import moments_of
+    from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed
+    from plait.fusion.stack.inputs import States
+
+    train, validation, _ = rows
+    moments = {}
+    for name, widths in published.WIDTHS.items():
+        pair = moments_of(train.inputs[name], train.index)
+        parts = [torch.from_numpy(one).split(list(widths)) for one in pair]
+        moments |= {(name, layer): (parts[0][layer], parts[1][layer]) for layer in range(len(widths))}
+    sizes = Sizes(published.WIDTHS, (10,), width)
+    states = [States(part, published.WIDTHS, lambda *state: moments[state]) for part in (train, validation)]
+    looks = np.split(np.arange(len(validation)), range(256, len(validation), 256))
+    built, spent, flop = 0.0, 0.0, 0.0
+    for start in range(0, len(architectures), at_once):
+        began = time.process_time()
+        members = [Member(one) for one in architectures[start : start + at_once]]
+        stack = FusionStack(members, sizes, [published.DIGIT], Recipe(dropout=0.0))
+        feeds = [StackFeed(stack.layout, part) for part in states]
+        built += time.process_time() - began
+        for epoch in range(epochs + 1):
+            began = time.process_time()
+            for batch in feeds[0].batches(shuffled(len(train), BATCH, 0, epoch)):
+                stack.step(batch, lambda step: 1e-3)
+            for batch in feeds[1].batches(looks):
+                stack.outputs(batch)
+            spent += time.process_time() - began if epoch else 0.0
+        # Every weight: a product forward, one for its slope; beside those on hidden states, one for the slope below.
+        below = len(members) * (width * width + width * 10)
+        weights = sum(one.numel() for one, *_ in stack._products) + below
+        flop += 2 * (len(train) * (2 * weights + below) + len(validation) * weights)
+    each = len(architectures) * epochs
+    return {"seconds": spent / each, "flop": flop / len(architectures), "built": built / len(architectures)}
+
+
+def measured(arguments: Any) -> dict[str, Any]:
+    import torch
+
+    import published
+
+    with tempfile.TemporaryDirectory() as folder:
+        harness.say("building the digits")
+        made = published.digits(Path(folder), TRAIN, VALIDATION, arguments.seed)
+    harness.say("training the unimodal networks")
+    networks = published.trained(made, arguments.seed, epochs=1)
+    states, cache_seconds = published.cached(networks, made)
+    rows = published.rows_of(states, made)
+    harness.say("measuring")
+    top = published.peak()
+    inputs = {name: torch.from_numpy(values) for name, values in states.items()}
+    slow: dict[int, dict[str, float]] = {}
+    found = []
+    for count, width in SIZES:
+        candidates = published.drawn(published.space(2), count, 2, arguments.seed)
+        if width not in slow:
+            three = candidates[:3]
+            slow[width] = {
+                "with_encoders": published.one_by_one(three, made.inputs, made, networks, width, True),
+                "forward_only": published.one_by_one(three, made.inputs, made, networks, width, False),
+                "cached": published.one_by_one(three, inputs, made, None, width, True),
+            }
+        fast = stacked(candidates, rows, width, arguments.stack, arguments.epochs)
+        alone = slow[width]
+        whole = cache_seconds + PUBLISHED * fast["seconds"]
+        found.append(
+            {
+                "K": count, "width": width,
+                **{f"ratio_{name}": seconds / fast["seconds"] for name, seconds in alone.items()},
+                "ratio_whole_search": PUBLISHED * alone["with_encoders"] / whole,
+                "peak_share": fast["flop"] / fast["seconds"] / top,
+                "seconds": fast["seconds"], "flop": fast["flop"], "built": fast["built"], "one_by_one": alone,
+            }
+        )  # fmt: skip
+        harness.say(f"  K {count:>5} width {width:>4}: {1e3 * fast['seconds']:.3f} ms per candidate-epoch")
+    return {
+        "machine": harness.machine(), "seed": arguments.seed, "peak_gflop_per_s": top / 1e9,
+        "cache_seconds": cache_seconds, "rows": found,
+    }  # fmt: skip
+
+
+def readable(told: dict[str, Any]) -> list[str]:
+    lines = [
+        f"peak {told['peak_gflop_per_s']:.0f} GFLOP/s; the one-off cache pass took {told['cache_seconds']:.1f} CPU s",
+        f"{'K':>6} {'width':>6} | {'ms per candidate-epoch':>22} | times faster than one by one:",
+        f"{'':>6} {'':>6} | {'stack':>8} {'one by one':>13} | {'encoders':>9} {'forward':>8} {'cached':>7} "
+        f"{'585 in all':>10} | of peak",
+    ]
+    for row in told["rows"]:
+        lines.append(
+            f"{row['K']:>6} {row['width']:>6} | {1e3 * row['seconds']:>8.3f} "
+            f"{1e3 * row['one_by_one']['with_encoders']:>13,.0f} | {row['ratio_with_encoders']:>9,.0f} "
+            f"{row['ratio_forward_only']:>8,.0f} {row['ratio_cached']:>7,.0f} {row['ratio_whole_search']:>10,.0f} | "
+            f"{row['peak_share']:.1%}"
+        )
+    return lines
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the benchmark."""
+    arguments = options().parse_args(argv)
+    harness.set_threads(arguments.threads)
+    told = measured(arguments)
+    if arguments.json:
+        print(json.dumps(told))
+        return
+    harness.finish(told, False, readable(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The weights of one architecture as one vector: what they are called, where they lie, how they start."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plait.fusion.architecture import Architecture, Cell
+from plait.fusion.operations import OPERATIONS
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What all architectures of a stack have in common.
+
+    Attributes:
+        layer_widths: Widths of layers 0..L+1 by modality.
+        outputs: Outputs of the head of every task, in order.
+        width: Width of every cell.
+        gaps: Modalities that some row lacks.
+    """
+
+    layer_widths: Mapping[str, Sequence[int]]
+    outputs: tuple[int, ...]
+    width: int = 64
+    gaps: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One weight tensor.
+
+    Attributes:
+        name: Its name in the state dict of `FusionNetwork`.
+        shape: Its shape.
+        start: Where it begins in the vector.
+        bound: Fresh values are drawn evenly from -bound..bound, ...
+        centre: ... around this.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    bound: float
+    centre: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+
+def pieces_of(architecture: Architecture, sizes: Sizes) -> dict[str, Piece]:
+    """All weights of an architecture, by name, in the order in which they lie in the vector."""
+    found: dict[str, Piece] = {}
+    start = 0
+    for name, shape, bound, centre in _described(architecture, sizes):
+        found[name] = Piece(name, shape, start, bound, centre)
+        start += math.prod(shape)
+    return found
+
+
+def _described(architecture: Architecture, sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...], float, float]]:
+    for number, cell in enumerate(architecture.cells):
+        yield from _described_cell(f"cells.{number}.", cell, sizes)
+    bound = sizes.width**-0.5
+    for task, outputs in enumerate(sizes.outputs):
+        yield f"heads.{task}.weight", (outputs, sizes.width), bound, 0.0
+        yield f"heads.{task}.bias", (outputs,), bound, 0.0
+
+
+def _described_cell(prefix: str, cell: Cell, sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...], float, float]]:
+    operation = OPERATIONS[cell.operation]()
+    widths = source_widths(cell, sizes)
+    columns, total = operation.columns(sizes.width, len(widths)), sum(widths)
+    for place, width in enumerate(widths):
+        bound = operation.bound(width, total)
+        yield f"{prefix}projections.{place}.weight", (columns, width), bound, 0.0
+        yield f"{prefix}projections.{place}.bias", (columns,), 0.0, operation.bias(len(widths))
+    for name, shape in operation.weights(sizes.width, len(widths)).items():
+        yield f"{prefix}own.{name}", shape, operation.own_bound(name, shape), 0.0
+    yield f"{prefix}empty", (sizes.width,), 0.0, 0.0
+
+
+def source_widths(cell: Cell, sizes: Sizes) -> list[int]:
+    """Widths of the sources of a cell, in order."""
+    return [
+        sizes.width if source.state is None else sizes.layer_widths[source.state[0]][source.state[1]]
+        for source in cell.sources
+    ]
+
+
+def seed_of(seed: int, architecture: Architecture) -> int:
+    """A number of 63 bits that seed and architecture decide: that of all draws for a candidate."""
+    digest = hashlib.blake2b(f"{seed}|{architecture}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def fresh_weights(pieces: Mapping[str, Piece], seed: int) -> Tensor:
+    """Fresh weights as one vector [numbers]; the same for the same seed, in any company."""
+    known = list(pieces.values())
+    lengths = [piece.size for piece in known]
+    bounds = _spread([piece.bound for piece in known], lengths)
+    centres = _spread([piece.centre for piece in known], lengths)
+    drawn = torch.rand(sum(lengths), generator=torch.Generator().manual_seed(seed))
+    return drawn.mul_(2).sub_(1).mul_(bounds).add_(centres)
+
+
+def _spread(values: Sequence[float], lengths: Sequence[int]) -> Tensor:
+    repeated: NDArray[np.float32] = np.repeat(np.asarray(values, np.float32), lengths)
+    return torch.from_numpy(repeated)
+
+
+def state_dict_of(pieces: Mapping[str, Piece], vector: Tensor) -> dict[str, Tensor]:
+    """The vector [numbers] as the state dict of a `FusionNetwork`, without the moments of its sources."""
+    return {
+        name: vector[piece.start : piece.start + piece.size].reshape(piece.shape).clone()
+        for name, piece in pieces.items()
+    }
+
+
+def inherited(
+    vector: Tensor, architecture: Architecture, sizes: Sizes, parents: Sequence[tuple[Architecture, Tensor]]
+) -> int:
+    """Take over what parents learned, in place: weights of the same cell position and source, and heads of its shape.
+
+    A later parent is asked for what the earlier ones do not have.
+
+    Args:
+        vector: Fresh weights of the child [numbers]; changed.
+        architecture: The child.
+        sizes: Of both.
+        parents: Architectures and their weights.
+
+    Returns:
+        How many numbers were taken over.
+    """
+    own = _by_meaning(architecture, sizes)
+    taken: set[object] = set()
+    numbers = 0
+    for parent, weights in parents:
+        for meaning, piece in _by_meaning(parent, sizes).items():
+            mine = own.get(meaning)
+            if mine is not None and mine.shape == piece.shape and meaning not in taken:
+                taken.add(meaning)
+                vector[mine.start : mine.start + mine.size] = weights[piece.start : piece.start + piece.size]
+                numbers += piece.size
+    return numbers
+
+
+def _by_meaning(architecture: Architecture, sizes: Sizes) -> dict[object, Piece]:
+    """Pieces by what they do: for a projection (cell, operation, source), for others the cell and their name."""
+    found: dict[object, Piece] = {}
+    for name, piece in pieces_of(architecture, sizes).items():
+        kind, _, rest = name.partition(".")
+        if kind == "heads":
+            found["heads", rest] = piece
+            continue
+        number, part, *more = rest.split(".", 3)
+        cell = architecture.cells[int(number)]
+        at: object = (int(number), cell.operation)
+        if part == "projections":
+            source = cell.sources[int(more[0])]
+            found[at, source.state if source.state is not None else "cell", more[1]] = piece
+        else:
+            found[at, part, *more] = piece
+    return found

@@ -1,0 +1,132 @@
+"""Greedy ensemble selection: trials that together predict better than each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plait.fusion.candidates import Candidate
+from plait.fusion.ensemble import averaged
+from plait.search.evaluator import FOLDS, Trial
+from plait.tasks._base import TASK_KIND_REGISTRY, Task
+from plait.tasks.score import Labels, Outputs, constant_rows, score
+
+MOST = 16
+"""Rounds of selection; a trial may be taken more than once."""
+
+NAME = "ensemble"
+
+
+class _Pool:
+    """Probabilities (or predictions) of all trials, ready to be averaged.
+
+    Args:
+        trials: What may be taken.
+        tasks: The tasks.
+        labels: Targets of the validation rows.
+    """
+
+    def __init__(self, trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels) -> None:
+        self.tasks, self.labels = tasks, labels
+        self.told = {
+            task.name: torch.stack(
+                [
+                    TASK_KIND_REGISTRY[task.kind].probabilities(torch.from_numpy(np.asarray(t.outputs[0][task.name])))
+                    for t in trials
+                ]
+            ).double()
+            for task in tasks
+        }
+        self.constant = {task.name: constant_rows(task, labels) for task in tasks}
+
+    def value(self, task: Task, chances: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Scores [candidates] of probabilities [candidates, rows, outputs] on some of the rows."""
+        targets = torch.from_numpy(np.asarray(self.labels.targets[task.name][rows]))
+        mask = torch.from_numpy(self.labels.labelled[task.name][rows])
+        if TASK_KIND_REGISTRY[task.kind].classification:
+            at = targets.long().clamp(min=0).expand(len(chances), -1).unsqueeze(2)
+            losses = -chances.gather(2, at).squeeze(2).clamp_min(1e-12).log()
+            mask = mask & (targets >= 0)
+        else:
+            losses = (chances[:, :, 0] - targets).square()
+        constant = float(self.constant[task.name][rows][mask.numpy()].sum())
+        return 1 - torch.where(mask, losses, 0.0).sum(dim=1) / constant if constant > 0 else torch.zeros(len(chances))
+
+    def select(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How often each trial is taken, judged by some of the rows: as long as it helps, at most `MOST` times."""
+        at = torch.from_numpy(rows)
+        parts = {task.name: self.told[task.name][:, at] for task in self.tasks}
+        total = {name: torch.zeros_like(part[0]) for name, part in parts.items()}
+        counts = np.zeros(len(next(iter(parts.values()))), np.int64)
+        best, kept = -np.inf, counts.copy()
+        for taken in range(1, MOST + 1):
+            each = [self.value(task, (total[task.name] + parts[task.name]) / taken, rows) for task in self.tasks]
+            scores = torch.stack(each).mean(dim=0)
+            chosen = int(scores.argmax())
+            counts[chosen] += 1
+            total = {name: total[name] + parts[name][chosen] for name in parts}
+            if float(scores[chosen]) > best + 1e-9:
+                best, kept = float(scores[chosen]), counts.copy()
+        return kept
+
+
+def ensemble_of(
+    trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, folds: Callable[[int], NDArray[np.int64]],
+    metric: str | None = None,
+) -> Trial | None:  # fmt: skip
+    """Select an ensemble from trials, with replacement, by the default score (Caruana et al. 2004).
+
+    What it is scored on is cross-fitted: a row's outputs come from the selection by the other folds.
+
+    Args:
+        trials: What may be taken; one that has no score is not.
+        tasks: The tasks.
+        labels: Targets of the validation rows.
+        folds: Fold of every validation row, by repeat.
+        metric: What the trial is scored by; None for the default score.
+
+    Returns:
+        The ensemble as a trial of its own; None with fewer than two trials to take from.
+    """
+    started = time.monotonic()
+    known = [trial for trial in trials if trial.score is not None]
+    if len(known) < 2:
+        return None
+    pool, fold_of = _Pool(known, tasks, labels), folds(0)
+    told = {task.name: np.zeros((len(labels), task.outputs), np.float32) for task in tasks}
+    for fold in range(FOLDS):
+        inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
+        if len(inside) and len(outside):
+            for name, values in _mixed(known, tasks, pool.select(outside), inside).items():
+                told[name][inside] = values
+    counts = pool.select(np.arange(len(labels)))
+    places = [int(place) for place in np.flatnonzero(counts)]
+    candidate = Candidate(
+        name=NAME, kind="ensemble", members=tuple(known[place].candidate for place in places),
+        counts=tuple(int(counts[place]) for place in places),
+    )  # fmt: skip
+    weights = {
+        f"members.{number}.{name}": tensor
+        for number, place in enumerate(places)
+        for name, tensor in known[place].weights.items()
+    }
+    weights["weights"] = torch.tensor([counts[place] for place in places], dtype=torch.float32) / int(counts.sum())
+    value = score(tasks, told, labels, metric)
+    return Trial(candidate, (told,), value, (value,), time.monotonic() - started, weights)
+
+
+def _mixed(
+    trials: Sequence[Trial], tasks: Sequence[Task], counts: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Outputs:
+    """Outputs of an ensemble on some rows."""
+    weights = torch.from_numpy(counts / counts.sum()).float()
+    return {
+        task.name: averaged(
+            task, torch.stack([torch.from_numpy(np.asarray(t.outputs[0][task.name])[rows]) for t in trials]), weights
+        ).numpy()
+        for task in tasks
+    }
