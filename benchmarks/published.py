@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 import harness
 from plait.data.batches import Rows
 from plait.encoders import HiddenStates
+from plait.encoders.cache import moments_of
 from plait.fusion import Architecture, FusionNetwork, FusionSpace
 from plait.tasks import Task
 from plait.tasks.score import Labels
@@ -159,9 +162,62 @@ def rows_of(states: dict[str, NDArray[np.float32]], made: Digits) -> tuple[Rows,
     return everything.at(np.arange(made.train)), everything.at(validation), labels
 
 
-def space(cells: int) -> FusionSpace:
+def moments(train: Rows, widths: dict[str, Sequence[int]]) -> dict[tuple[str, int], tuple[Tensor, Tensor]]:
+    """Mean and deviation of every layer over the training rows."""
+    found = {}
+    for name, sizes in widths.items():
+        pair = moments_of(train.inputs[name], train.index)
+        mean, deviation = (torch.from_numpy(one).split(list(sizes)) for one in pair)
+        found |= {(name, layer): (mean[layer], deviation[layer]) for layer in range(len(sizes))}
+    return found
+
+
+def numerals(seed: int, views: Sequence[str] = ("fou", "mor")) -> tuple[tuple[Rows, Rows, Labels], Any, Task]:
+    """Other data to choose settings on: views of handwritten numerals, through perceptrons that learned the class."""
+    found = np.load(harness.require(harness.data_folder() / "mfeat" / "mfeat.npz"))
+    labels = torch.tensor(found["y"].astype(np.int64).ravel())
+    order = np.random.default_rng(seed).permutation(len(labels))
+    train, hidden = 1_300, (48, 32, 24)
+    states: dict[str, NDArray[np.float32]] = {}
+    for name in views:
+        values = torch.tensor(found[name].astype(np.float32))[order]
+        values = (values - values[:train].mean(0)) / values[:train].std(0).clamp_min(1e-6)
+        torch.manual_seed(seed)
+        sizes = (values.shape[1], *hidden)
+        layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        head = nn.Linear(hidden[-1], 10)
+        states[name] = _perceptron(layers, head, values, labels[order], train)
+    made = Digits({}, labels[order], train)
+    widths = dict.fromkeys(views, (*hidden, 10))
+    return rows_of(states, made), widths, DIGIT
+
+
+def _perceptron(
+    layers: nn.ModuleList, head: nn.Linear, values: Tensor, labels: Tensor, train: int
+) -> NDArray[np.float32]:  # fmt: skip
+    """Hidden states of all rows, [rows, widths], of a perceptron trained on the first of them."""
+
+    def states(rows: Tensor) -> list[Tensor]:
+        found = []
+        for layer in layers:
+            rows = layer(rows).relu()
+            found.append(rows)
+        return [*found, head(rows)]
+
+    optimizer = torch.optim.AdamW([*layers.parameters(), *head.parameters()], lr=3e-3, weight_decay=1e-2)
+    for _ in range(20):
+        for rows in torch.randperm(train).split(64):
+            loss = F.cross_entropy(states(values[rows])[-1], labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    with torch.no_grad():
+        return torch.cat(states(values), dim=1).numpy()
+
+
+def space(cells: int, widths: dict[str, Sequence[int]] = WIDTHS) -> FusionSpace:
     """The published space: every cell concatenates one hidden state of each modality and the cell before it."""
-    layers = {name: range(blocks) for name, blocks in BLOCKS.items()}
+    layers = {name: range(len(sizes) - 1) for name, sizes in widths.items()}
     return FusionSpace(
         layers, operations=("concat",), activations=("relu", "sigmoid"), max_cells=cells, trees=False,
         every_modality=True,

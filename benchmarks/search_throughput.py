@@ -45,20 +45,14 @@ def stacked(
 ) -> dict[str, float]:
     """CPU seconds per candidate-epoch, and the FLOP of its matrix products."""
     import numpy as np
-    import torch
 
     import published
     from plait.data.batches import shuffled
-    from plait.encoders.cache import moments_of
     from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed
     from plait.fusion.stack.inputs import States
 
     train, validation, _ = rows
-    moments = {}
-    for name, widths in published.WIDTHS.items():
-        pair = moments_of(train.inputs[name], train.index)
-        parts = [torch.from_numpy(one).split(list(widths)) for one in pair]
-        moments |= {(name, layer): (parts[0][layer], parts[1][layer]) for layer in range(len(widths))}
+    moments = published.moments(train, published.WIDTHS)
     sizes = Sizes(published.WIDTHS, (10,), width)
     states = [States(part, published.WIDTHS, lambda *state: moments[state]) for part in (train, validation)]
     looks = np.split(np.arange(len(validation)), range(256, len(validation), 256))
@@ -136,13 +130,13 @@ def readable(told: dict[str, Any]) -> list[str]:
         f"{'':>6} {'':>6} | {'stack':>8} {'one by one':>13} | {'encoders':>9} {'forward':>8} {'cached':>7} "
         f"{'585 in all':>10} | of peak",
     ]
-    for row in told["rows"]:
-        lines.append(
-            f"{row['K']:>6} {row['width']:>6} | {1e3 * row['seconds']:>8.3f} "
-            f"{1e3 * row['one_by_one']['with_encoders']:>13,.0f} | {row['ratio_with_encoders']:>9,.0f} "
-            f"{row['ratio_forward_only']:>8,.0f} {row['ratio_cached']:>7,.0f} {row['ratio_whole_search']:>10,.0f} | "
-            f"{row['peak_share']:.1%}"
-        )
+    lines += [
+        f"{row['K']:>6} {row['width']:>6} | {1e3 * row['seconds']:>8.3f} "
+        f"{1e3 * row['one_by_one']['with_encoders']:>13,.0f} | {row['ratio_with_encoders']:>9,.0f} "
+        f"{row['ratio_forward_only']:>8,.0f} {row['ratio_cached']:>7,.0f} {row['ratio_whole_search']:>10,.0f} | "
+        f"{row['peak_share']:.1%}"
+        for row in told["rows"]
+    ]
     return lines
 
 

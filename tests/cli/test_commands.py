@@ -16,7 +16,7 @@ import pytest
 from plait.cli._options import figure
 from plait.cli.main import app, main
 
-COMMANDS = ("fit", "predict", "evaluate", "leaderboard", "show", "schema", "report", "demo")
+COMMANDS = ("fit", "predict", "evaluate", "leaderboard", "show", "trials", "schema", "report", "demo")
 
 
 def output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

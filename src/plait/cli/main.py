@@ -19,6 +19,7 @@ from plait.cli.predict import predict
 from plait.cli.report import report
 from plait.cli.schema import schema
 from plait.cli.show import show
+from plait.cli.trials import trials
 from plait.exceptions import InputError
 
 EXIT_INPUT = 2
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (fit, predict, evaluate, leaderboard, show, schema, report, demo):
+for command in (fit, predict, evaluate, leaderboard, show, trials, schema, report, demo):
     app.command()(command)
 app.add_typer(data)
 

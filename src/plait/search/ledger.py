@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS trials (
     seconds REAL NOT NULL
 )
 """
+COLUMNS = "number, name, kind, candidate, proposer, rung, passes, seed, scores, score, seconds"
+
 FORMAT = 2
 """Of the table: a ledger of another one is begun anew."""
 
@@ -114,3 +116,27 @@ class Ledger:
         return [
             {**row, "scores": json.loads(row["scores"]), "candidate": json.loads(row["candidate"])} for row in found
         ]
+
+    def look(self) -> list[dict[str, Any]]:
+        """As `read`, without writing anything: also while a fit is running, and in a folder that is read-only.
+
+        Raises:
+            InputError: The file is damaged, or another version of plait wrote it.
+        """
+        if not self.path.is_file():
+            return []
+        # Without a journal nobody writes, and nothing need be made beside the file to read it.
+        how = "mode=ro" if self.path.with_name(f"{self.path.name}-wal").exists() else "mode=ro&immutable=1"
+        try:
+            with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?{how}", uri=True)) as connection:
+                connection.row_factory = sqlite3.Row
+                found = [dict(row) for row in connection.execute(f"SELECT {COLUMNS} FROM trials ORDER BY number")]
+            return [
+                {**row, "scores": json.loads(row["scores"]), "candidate": json.loads(row["candidate"])} for row in found
+            ]
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"The ledger {self.path} cannot be read ({error}); if another version of plait wrote it, fit again."
+            ) from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise InputError(f"The ledger {self.path} cannot be used ({error}); is the file damaged?") from error

@@ -105,16 +105,17 @@ class FusionStack:
 
     def _load(self) -> None:
         """Weights, moments and slopes, each as one vector, and views of what belongs together."""
-        numbers = int(self.layout.bases[-1])
         known = [member.fresh(self.sizes).weights for member in self.entries]
         self._all = torch.cat([weights for weights in known if weights is not None])
-        moments = [
-            torch.zeros(2, len(part)) if member.moments is None else member.moments
-            for member, part in zip(self.entries, self._cut(self._all), strict=True)
-        ]
-        both = torch.cat(moments, dim=1) if moments else torch.zeros(2, numbers)
         self._values = self._all[self._order].to(self.device)
-        self._first, self._second = (one[self._order].to(self.device) for one in both)
+        self._first, self._second = (torch.zeros_like(self._values) for _ in range(2))
+        if any(member.moments is not None for member in self.entries):
+            moments = [
+                torch.zeros(2, len(part)) if member.moments is None else member.moments
+                for member, part in zip(self.entries, self._cut(self._all), strict=True)
+            ]
+            for place, into in enumerate((self._first, self._second)):
+                into.copy_(torch.cat([one[place] for one in moments])[self._order])
         self._slopes = torch.zeros_like(self._values)
         self._kept: Tensor | None = None
         self._blocks, self._grads = self._parts(self._values), self._parts(self._slopes)

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -57,36 +58,50 @@ class Piece:
         return math.prod(self.shape)
 
 
-def pieces_of(architecture: Architecture, sizes: Sizes) -> dict[str, Piece]:
+def pieces_of(architecture: Architecture, sizes: Sizes) -> Mapping[str, Piece]:
     """All weights of an architecture, by name, in the order in which they lie in the vector."""
+    shape = tuple((cell.operation, tuple(source_widths(cell, sizes))) for cell in architecture.cells)
+    return _pieces(shape, sizes.outputs, sizes.width)
+
+
+@lru_cache(maxsize=10_000)
+def _pieces(
+    shape: tuple[tuple[str, tuple[int, ...]], ...], outputs: tuple[int, ...], width: int
+) -> Mapping[str, Piece]:  # fmt: skip
+    """Weights of all architectures whose cells have these operations and widths of sources."""
     found: dict[str, Piece] = {}
     start = 0
-    for name, shape, bound, centre in _described(architecture, sizes):
-        found[name] = Piece(name, shape, start, bound, centre)
-        start += math.prod(shape)
+    for name, size, bound, centre in _described(shape, outputs, width):
+        found[name] = Piece(name, size, start, bound, centre)
+        start += math.prod(size)
     return found
 
 
-def _described(architecture: Architecture, sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...], float, float]]:
-    for number, cell in enumerate(architecture.cells):
-        yield from _described_cell(f"cells.{number}.", cell, sizes)
-    bound = sizes.width**-0.5
-    for task, outputs in enumerate(sizes.outputs):
-        yield f"heads.{task}.weight", (outputs, sizes.width), bound, 0.0
-        yield f"heads.{task}.bias", (outputs,), bound, 0.0
+_Description = tuple[str, tuple[int, ...], float, float]
+"""Name, shape, bound and centre of a weight."""
 
 
-def _described_cell(prefix: str, cell: Cell, sizes: Sizes) -> Iterator[tuple[str, tuple[int, ...], float, float]]:
-    operation = OPERATIONS[cell.operation]()
-    widths = source_widths(cell, sizes)
-    columns, total = operation.columns(sizes.width, len(widths)), sum(widths)
-    for place, width in enumerate(widths):
-        bound = operation.bound(width, total)
-        yield f"{prefix}projections.{place}.weight", (columns, width), bound, 0.0
+def _described(
+    shape: Sequence[tuple[str, tuple[int, ...]]], outputs: Sequence[int], width: int
+) -> Iterator[_Description]:  # fmt: skip
+    for number, (operation, widths) in enumerate(shape):
+        yield from _described_cell(f"cells.{number}.", operation, widths, width)
+    bound = width**-0.5
+    for task, count in enumerate(outputs):
+        yield f"heads.{task}.weight", (count, width), bound, 0.0
+        yield f"heads.{task}.bias", (count,), bound, 0.0
+
+
+def _described_cell(prefix: str, name: str, widths: Sequence[int], width: int) -> Iterator[_Description]:
+    operation = OPERATIONS[name]()
+    columns, total = operation.columns(width, len(widths)), sum(widths)
+    for place, source in enumerate(widths):
+        bound = operation.bound(source, total)
+        yield f"{prefix}projections.{place}.weight", (columns, source), bound, 0.0
         yield f"{prefix}projections.{place}.bias", (columns,), 0.0, operation.bias(len(widths))
-    for name, shape in operation.weights(sizes.width, len(widths)).items():
-        yield f"{prefix}own.{name}", shape, operation.own_bound(name, shape), 0.0
-    yield f"{prefix}empty", (sizes.width,), 0.0, 0.0
+    for own, shape in operation.weights(width, len(widths)).items():
+        yield f"{prefix}own.{own}", shape, operation.own_bound(own, shape), 0.0
+    yield f"{prefix}empty", (width,), 0.0, 0.0
 
 
 def source_widths(cell: Cell, sizes: Sizes) -> list[int]:

@@ -64,7 +64,7 @@ class OptunaSearch(Strategy[P]):
             "seed": int(self.rng.integers(2**31)), "population_size": population_size(budget), "constant_liar": True,
             "warn_independent_sampling": False, "warn_asynchronous_seeding": False, "scramble": True,
         }  # fmt: skip
-        with _quiet() as optuna:
+        with quiet_optuna() as optuna:
             sampler = _samplers(optuna)[self.option]
             known = inspect.signature(sampler).parameters
             made = sampler(**{name: value for name, value in settings.items() if name in known})
@@ -77,7 +77,7 @@ class OptunaSearch(Strategy[P]):
         Raises:
             InputError: Optuna is not installed.
         """
-        with _quiet() as optuna:
+        with quiet_optuna() as optuna:
             known = sorted(_samplers(optuna))
         return ("tpe", *[name for name in known if name != "tpe"])
 
@@ -90,7 +90,7 @@ class OptunaSearch(Strategy[P]):
         """Points that the sampler draws."""
         found: dict[P, None] = {}
         misses = 0
-        with _quiet():
+        with quiet_optuna():
             while len(found) < count and misses < TRIES:
                 trial = self._study.ask()
                 point = self._point(trial)
@@ -112,7 +112,7 @@ class OptunaSearch(Strategy[P]):
 
     def learn(self, points: Sequence[P], scores: Sequence[float | None]) -> None:
         """Tell the sampler."""
-        with _quiet():
+        with quiet_optuna():
             for point, score in zip(points, scores, strict=True):
                 known = score if score is not None and np.isfinite(score) else None
                 trials = self._waiting.pop(point, [])
@@ -177,7 +177,7 @@ class OptunaSearch(Strategy[P]):
 
 
 @contextmanager
-def _quiet() -> Iterator[ModuleType]:
+def quiet_optuna() -> Iterator[ModuleType]:
     """Optuna, saying nothing: neither that a study began nor that something is experimental.
 
     Raises:
