@@ -64,6 +64,9 @@ def options() -> ArgumentParser:
     made.add_argument("--seeds", type=int, default=3, help="how many seeds, from --seed on (default 3)")
     made.add_argument("--trials", type=int, default=32, help="architectures to try (default 32)")
     made.add_argument("--rows", type=int, default=10_000, help="training rows; a quarter and a half for the others")
+    made.add_argument(
+        "--pairs", type=int, help="training rows of c (default: as --rows); its encoders learn from --rows"
+    )
     made.add_argument("--strategy", default="progressive", help="how architectures are searched for")
     made.add_argument("--components", type=int, default=20, help="of b and c: components of the images (default 20)")
     made.add_argument("--snr", type=float, default=0.0, help="of b and c: signal-to-noise ratio in dB (default 0)")
@@ -98,7 +101,8 @@ def operation(arguments: Any, seed: int, folder: Path) -> Iterator[Case]:
     """c: the same digit or not, and the sum, from encoders that learned the digit."""
     encoders = digit_encoders(_clearer(arguments, seed), arguments, seed, folder)
     for question in paired_digits.QUESTIONS:
-        split = paired_digits.pairs(question, counts(arguments.rows), seed, arguments.components, arguments.snr)
+        sizes = (arguments.pairs or arguments.rows, *counts(arguments.rows)[1:])
+        split = paired_digits.pairs(question, sizes, seed, arguments.components, arguments.snr)
         yield Case(f"c {question}", split, (question,), paired_digits.MEDIA, encoders)
 
 

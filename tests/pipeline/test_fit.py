@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from plait.exceptions import InputError
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.run import RunFolder
 from plait.predictor import Predictor
+from plait.search import Ledger
 
 TEN = 10
 
@@ -88,29 +91,99 @@ def test_interrupted_at_ten_points_and_resumed(
         assert weights(run) == weights(tmp_path / "whole")
 
 
+def command(table: Path, *words: str) -> list[str]:
+    """The real command, all but the run folder."""
+    return [sys.executable, "-m", "plait", "fit", str(table), "--target", "label", *words, "--out"]
+
+
+def killed(words: list[str], until: Callable[[], bool], environment: dict[str, str]) -> bool:
+    """Run a command and SIGKILL it as soon as something has happened; whether it was still running then."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    while process.poll() is None and not until():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_killed_at_ten_points_and_resumed(made_table: Path, tmp_path: Path) -> None:
     """SIGKILL of the real command, wherever it is then."""
-    words = [sys.executable, "-m", "plait", "fit", str(made_table), "--target", "label", "--trials", "2", "--out"]
+    words = command(made_table, "--trials", "2")
     subprocess.run([*words, str(tmp_path / "whole")], check=True, capture_output=True)
     total = events(tmp_path / "whole")
     whole = plait.load(tmp_path / "whole")
-    killed = 0
+    count = 0
     for number, point in enumerate(np.linspace(1, total - 1, TEN).astype(int)):
         run = tmp_path / f"run{number}"
         # A cache of its own, so that every run has everything to do.
         environment = {**os.environ, "PLAIT_CACHE": str(tmp_path / f"cache{number}")}
-        process = subprocess.Popen(
-            [*words, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        )
-        while process.poll() is None and events(run) < point:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        count += killed([*words, str(run)], lambda run=run, point=point: events(run) >= point, environment)  # type: ignore[misc]
         subprocess.run([*words, str(run), "--resume"], check=True, capture_output=True, env=environment)
         assert without_seconds(plait.load(run)) == without_seconds(whole), point
         assert weights(run) == weights(tmp_path / "whole"), point
-    assert killed >= TEN - 2
+    assert count >= TEN - 2
+
+
+def rungs(run: Path) -> list[tuple[Any, ...]]:
+    """Proposer, number, passes, and scores by name of the rungs in a run's ledger, in the order they were written."""
+    path = run / "trials.sqlite"
+    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    with suppress(InputError):  # the file is there, but not yet its table
+        for row in Ledger(path).look():
+            found.setdefault((row["proposer"], row["rung"], row["passes"]), {})[row["name"]] = row["score"]
+    return [(*rung, scores) for rung, scores in found.items()]
+
+
+class InMidSearch:
+    """The moment when a process has begun to search and so many rungs are in the ledger, or a little later.
+
+    Args:
+        run: The run folder.
+        point: How many rungs.
+        kind: 0 at once; 1 while the next rung is trained, or after it; 2 as soon as more weights to inherit are written.
+    """
+
+    def __init__(self, run: Path, point: int, kind: int) -> None:
+        self.run, self.point, self.kind = run, point, kind
+        self.before = self.searches()
+        self.since: float | None = None
+        self.written: set[Path] = set()
+
+    def searches(self) -> int:
+        """How often the search has begun, as the log has it."""
+        path = self.run / "log.jsonl"
+        return path.read_text().count('"name": "search", "state": "begun"') if path.exists() else 0
+
+    def __call__(self) -> bool:
+        files = set(self.run.glob("stages/search-*.safetensors"))
+        if self.since is None:
+            if self.searches() == self.before or len(rungs(self.run)) < self.point:
+                return False
+            self.since, self.written = time.monotonic(), files
+        waited = time.monotonic() - self.since
+        return [True, waited > 0.1, bool(files - self.written) or waited > 1][self.kind]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trials", [40, 256], ids=["no halving", "halving"])
+def test_killed_ten_times_in_mid_search_and_resumed_each_time(trials: int, vector_table: Path, tmp_path: Path) -> None:
+    words = command(vector_table, "--strategy", "genetic", "--trials", str(trials))
+    environment, run = {**os.environ, "PLAIT_CACHE": str(tmp_path / "cache")}, tmp_path / "run"
+    subprocess.run([*words, str(tmp_path / "whole")], check=True, capture_output=True, env=environment)
+    every = [rung for rung in rungs(tmp_path / "whole") if rung[0] != "competitors"]
+    assert (len({passes for _, _, passes, _ in every}) > 1) == (trials == 256), "halving wants batches of 24"
+
+    for number, point in enumerate(np.linspace(0, len(every) - 1, TEN).astype(int)):
+        due = InMidSearch(run, int(point), number % 3)
+        assert killed([*words, str(run), *(["--resume"] if number else [])], due, environment)
+        assert due.since is not None
+        assert not (run / "stages" / "search.json").exists()
+    subprocess.run([*words, str(run), "--resume"], check=True, capture_output=True, env=environment)
+
+    assert sorted(map(str, rungs(run))) == sorted(map(str, rungs(tmp_path / "whole")))
+    assert without_seconds(plait.load(run)) == without_seconds(plait.load(tmp_path / "whole"))
+    assert weights(run) == weights(tmp_path / "whole")
+    assert not list(run.glob("stages/search-*.safetensors"))
 
 
 def test_resume_on_a_missing_and_on_a_finished_run(vector_table: Path, tmp_path: Path) -> None:

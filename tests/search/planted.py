@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plait.search.evaluator import Evaluator
+from plait.search.screening import Screening
 from plait.tasks import Task
 from plait.tasks.score import Labels
 from plait.training.loop import Plan
@@ -38,13 +40,21 @@ class Problem:
 
     def evaluator(self, plan: Plan, seeds: int = 1) -> Evaluator:
         """An evaluator on its rows."""
+        return Evaluator(*self._told, plan, seeds=seeds)
+
+    def screening(self) -> Screening:
+        """What screening says of its rows."""
+        return Screening.of(*self._told)
+
+    @property
+    def _told(self) -> tuple[Any, ...]:
+        """States, presence, widths, tasks, labels, rows for training and for validation."""
         rows = len(self.labels)
         flat = {name: np.concatenate(layers, axis=1).astype(np.float32) for name, layers in self.states.items()}
         present = {name: np.ones(rows, np.bool_) for name in flat}
         labels = Labels({"y": self.labels.astype(np.float32)}, {"y": np.ones(rows, np.bool_)})
         widths = {name: [WIDTH] * LAYERS for name in flat}
-        train, validation = np.arange(TRAIN), np.arange(TRAIN, rows)
-        return Evaluator(flat, present, widths, (TASK,), labels, train, validation, plan, seeds=seeds)
+        return flat, present, widths, (TASK,), labels, np.arange(TRAIN), np.arange(TRAIN, rows)
 
 
 def _noise(rng: np.random.Generator, *names: str) -> States:
@@ -57,6 +67,16 @@ def product(seed: int) -> Problem:
     states = _noise(rng, "a", "b")
     labels = (states["a"][1][:, :CODE] * states["b"][2][:, :CODE]).sum(axis=1) > 0
     return Problem(states, labels.astype(np.int64))
+
+
+def agreeing(seed: int) -> Problem:
+    """Whether the first numbers of a.1 and b.2 have the same sign: no other layers, and no sum, say anything.
+
+    Unlike in `product`, most operations can use the two, if one cell reads both.
+    """
+    rng = np.random.default_rng([seed, 5])
+    states = _noise(rng, "a", "b")
+    return Problem(states, (states["a"][1][:, 0] * states["b"][2][:, 0] > 0).astype(np.int64))
 
 
 def middle_layer(seed: int) -> Problem:

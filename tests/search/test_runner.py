@@ -167,7 +167,7 @@ def test_a_stopped_search_goes_on_where_its_ledger_ends(tmp_path, stop) -> None:
 def test_stopped_again_and_again(tmp_path) -> None:
     one, other = ledger_of(tmp_path, "one"), ledger_of(tmp_path, "other")
     whole = both(Search(Cheap(), one, 0))
-    for _ in range(4):
+    for _ in range(3):
         with pytest.raises(StoppedError):
             both(Search(Cheap(), other, 0, stops_after(len(other.read()) + 20)))
     assert told(both(Search(Cheap(), other, 0))) == told(whole)
@@ -207,7 +207,7 @@ def test_each_strategy_is_told_its_own_trials_alone(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("trials", "size"),
-    [(1, 1), (FEWEST, FEWEST), (100, 12), (HALVED_FROM * 8, HALVED_FROM), (8 * BATCH, BATCH), (2000, BATCH)],
+    [(1, 1), (FEWEST, FEWEST), (200, 25), (HALVED_FROM * 8, HALVED_FROM), (8 * BATCH, BATCH), (2000, BATCH)],
 )
 def test_an_eighth_of_the_trials_is_asked_for_at_once(tmp_path, trials, size) -> None:
     """Within bounds; without a number of trials as many as there may be."""

@@ -79,10 +79,11 @@ def test_level_one_comes_first_and_whole_where_the_budget_allows(budget) -> None
     assert {len(point) for point in asked} == {1, 2, 3}
 
 
-def test_level_one_takes_half_of_a_budget_too_small_for_it() -> None:
+def test_level_one_takes_a_quarter_of_a_budget_too_small_for_it() -> None:
     asked, _ = planted_search("progressive", 0)
     levels = [len(point.cells) for point in asked]
-    assert levels[:48] == [1] * 48
+    assert levels[:24] == [1] * 24
+    assert levels[24:40].count(1) < 16
     assert levels.count(2) > 24
 
 
@@ -97,16 +98,28 @@ def test_a_budget_known_later_counts_from_then_on() -> None:
     first = strategy.ask(4)
     strategy.tell(first, [made_score(point) for point in first])
     assert [len(point) for point in first] == [1] * 4
-    strategy.budget = 8
-    assert max(len(point) for point in strategy.ask(4)) == 2  # five of level one are left
+    strategy.budget = 40
+    asked = [len(point) for point in strategy.ask(8)]
+    assert asked[:5] == [1] * 5, "five of level one are left, and a quarter of the budget is more"
+    assert min(asked[5:]) > 1
 
 
-def test_children_and_neighbours_of_the_best_are_asked_for() -> None:
+def test_children_and_neighbours_of_the_best_are_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr(progressive, "DRAWN", 0)
     space = WordSpace(6, 2)
     strategy = ProgressiveSearch(space, 0, None)
     first = strategy.ask(6)
     strategy.tell(first, [made_score(point) if point == (5,) else None for point in first])  # one parent only
     assert {point[0] for point in strategy.ask(6)} == {5}
+
+
+def test_points_that_no_good_one_contains_are_looked_at_too() -> None:
+    strategy = ProgressiveSearch(WordSpace(6, 3), 0, 40)
+    first = strategy.ask(6)
+    strategy.tell(first, [made_score(point) if point == (5,) else None for point in first])  # one parent only
+    asked = strategy.ask(30)
+    assert {point[0] for point in asked} > {5}
+    assert {len(point) for point in asked} >= {2, 3}
 
 
 def test_it_finds_better_points_than_random_search() -> None:
@@ -131,7 +144,7 @@ def test_random_search_is_no_better_than_its_level() -> None:
 
 def test_quality_is_told_of_every_batch_that_was_foretold() -> None:
     _, quality = planted_search("progressive", 0)
-    assert [(one.after, one.asked) for one in quality] == [(48, 16), (64, 16), (80, 16)]
+    assert [(one.after, one.asked) for one in quality] == [(16, 8), (32, 16), (48, 16), (64, 16), (80, 16)]
     assert all(one.spearman is not None and -1 <= one.spearman <= 1 for one in quality)
 
 

@@ -37,8 +37,8 @@ def trials(
 ) -> None:  # fmt: skip
     """Print what the search tried: trials by proposer and passes, and the best. Also while a fit is running.
 
-    --to-optuna writes every architecture as a trial (those that halving ended are pruned), with its operations,
-    activations and layers as parameters. Look at them with optuna-dashboard.
+    --to-optuna writes every architecture as a trial: operations, activations and layers are its
+    parameters, and those that halving ended are pruned. Look at them with optuna-dashboard.
 
     [bold]Examples[/]
 

@@ -99,11 +99,7 @@ def _opened(optuna: ModuleType, url: str) -> Iterator[RDBStorage]:
         yield storage
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, RuntimeError, OSError) as error:
         cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else None
-        told = one_line(getattr(cause or error, "orig", None) or cause or error).rstrip(".")
-        raise InputError(
-            f"--to-optuna {_shown(url)} cannot be used ({told}); give the URL of a database that can be written, as in "
-            "sqlite:///trials.db."
-        ) from error
+        raise InputError(_unusable(url, cause or error)) from error
     finally:
         if storage is not None:
             storage.remove_session()
@@ -117,22 +113,39 @@ def _check(url: str) -> None:
         InputError: It is such a one.
     """
     from sqlalchemy import create_engine, inspect, make_url
+    from sqlalchemy.exc import ArgumentError
 
-    parsed: URL = make_url(url)
+    try:
+        parsed: URL = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        meant = f"did you mean sqlite:///{url}?" if url and ":" not in url else "give one as in sqlite:///trials.db."
+        raise InputError(f"--to-optuna {_shown(url)} is not the URL of a database; {meant}") from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise InputError(
             f"--to-optuna {url} is a database in memory, gone with the command; name a file: sqlite:///trials.db."
         )
-    engine = create_engine(parsed)
     try:
-        tables = set(inspect(engine).get_table_names())
-    finally:
-        engine.dispose()
+        engine = create_engine(parsed)
+        try:
+            tables = set(inspect(engine).get_table_names())
+        finally:
+            engine.dispose()
+    except (TypeError, ValueError) as error:  # what follows a question mark is handed to the driver
+        raise InputError(_unusable(url, error)) from error
     if "version_info" not in tables and tables & {"trials", "studies"}:
         raise InputError(
             f"--to-optuna {_shown(url)} holds tables that are not Optuna's; name another database, as in "
             "sqlite:///trials.db."
         )
+
+
+def _unusable(url: str, error: BaseException) -> str:
+    """The sentence for a database that complains."""
+    told = one_line(getattr(error, "orig", None) or error).rstrip(".")
+    return (
+        f"--to-optuna {_shown(url)} cannot be used ({told}); give the URL of a database that can be written, as in "
+        "sqlite:///trials.db."
+    )
 
 
 def _shown(url: str) -> str:

@@ -26,7 +26,7 @@ PATIENCE = 512
 
 PRUNING = "pruning"
 BATCH = 64
-FEWEST = 8
+FEWEST = 16
 """Architectures asked for at once: an eighth of all, within these bounds; a surrogate is refitted as often."""
 
 HALVED_FROM = 24

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from plait.search._base import STRATEGIES, P, Quality, Space, Strategy
 from plait.search.surrogates import SURROGATES
 
-FIRST_SHARE = 0.5
+FIRST_SHARE = 0.25
 """Share of the budget that level one may take; it is looked at whole where that suffices."""
+
+DRAWN = 128
+"""Points of every further level that are drawn into the pool, however good the ones that they contain: children alone
+would never show the surrogate what large points are worth."""
 
 PARENTS = 24
 CHILDREN = 64
@@ -78,12 +82,15 @@ class ProgressiveSearch(Strategy[P]):
         return max(0, most - asked) if self.space.levels > 1 else self.space.size(1) - asked
 
     def _pool(self) -> list[P]:
-        """Children and neighbours of the best points seen."""
+        """Children and neighbours of the best points seen, and others of every level."""
         found: dict[P, None] = {}
         for parent in self.best(PARENTS):
             found |= dict.fromkeys(self.space.grow(parent, self.rng, CHILDREN))
             near = self.space.neighbours(parent)
             found |= dict.fromkeys(near[i] for i in self.rng.permutation(len(near))[:CHILDREN])
+        for level in range(2, self.space.levels + 1):
+            most = min(DRAWN, self.space.size(level))
+            found |= dict.fromkeys(self.space.sample(self.rng, level) for _ in range(most))
         return list(found)
 
     def _draw(self, pool: list[P], count: int) -> list[P]:
