@@ -231,7 +231,7 @@ class OneByOne:
         architecture: The candidate.
         networks: The unimodal networks; None on cached states.
         width: Width of its cells.
-        backward: Whether slopes are computed all the way through the unimodal networks, and thrown away.
+        backward: Whether gradients are computed all the way through the unimodal networks, and thrown away.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ thread; FLOP are those of matrix products that a candidate needs, and the peak i
 Examples:
   PLAIT_DATA=data python benchmarks/search_throughput.py
   PLAIT_DATA=data python benchmarks/search_throughput.py --json | tail -1
+  PLAIT_DATA=data python benchmarks/search_throughput.py --where       # where the time of a step goes, and the floor
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ AT_ONCE = 256
 def options() -> ArgumentParser:
     made = harness.parser(__doc__)
     made.add_argument("--epochs", type=int, default=2, help="epochs that are timed, after one that is not (default 2)")
+    made.add_argument("--where", action="store_true", help="take one step apart instead, beside what it must cost")
     made.add_argument("--stack", type=int, default=AT_ONCE, help=f"candidates of one stack (default {AT_ONCE})")
     return made
 
@@ -76,6 +78,93 @@ def stacked(
         flop += 2 * (len(train) * (2 * weights + below) + len(validation) * weights)
     each = len(architectures) * epochs
     return {"seconds": spent / each, "flop": flop / len(architectures), "built": built / len(architectures)}
+
+
+def bandwidth(numbers: int) -> float:
+    """Bytes per CPU second of a copy between two arrays that together are as large as a stack's working set."""
+    import torch
+
+    one, other = torch.randn(numbers // 2), torch.empty(numbers // 2)
+    times = []
+    for _ in range(20):
+        began = time.process_time()
+        for _ in range(5):
+            other.copy_(one)
+        times.append(time.process_time() - began)
+    return 5 * 8 * (numbers // 2) / min(times)
+
+
+def taken_apart(arguments: Any) -> dict[str, Any]:
+    """CPU microseconds per candidate of the parts of a step, repeated one by one, and of whole steps."""
+    import numpy as np
+    import published
+    import torch
+
+    from plait.data.batches import shuffled
+    from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed
+    from plait.fusion.stack.inputs import States
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = published.digits(Path(folder), TRAIN, VALIDATION, arguments.seed)
+    states, _ = published.cached(published.trained(made, arguments.seed, epochs=1), made)
+    train, *_ = published.rows_of(states, made)
+    moments = published.moments(train, published.WIDTHS)
+    top = published.peak()
+    found = []
+    for count, width in ((100, 16), (256, 16), (256, 64)):
+        members = [Member(one) for one in published.drawn(published.space(2), count, 2, arguments.seed)]
+        stack = FusionStack(members, Sizes(published.WIDTHS, (10,), width), [published.DIGIT], Recipe(dropout=0.0))
+        feed = StackFeed(stack.layout, States(train, published.WIDTHS, lambda *state: moments[state]))
+        order = shuffled(len(train), BATCH, 0, 0)
+        began = time.process_time()
+        batches = list(feed.batches(order))
+        spent = {"gathering batches": (time.process_time() - began) / len(batches)}
+        began = time.process_time()
+        for batch in batches:
+            stack.step(batch, lambda step: 1e-3)
+        whole = (time.process_time() - began) / len(batches)
+        with torch.no_grad():
+            room, masks, dropout = stack._forward(batch, True)
+            _, gradients = stack._losses(room.logits, batch)
+            parts = {
+                "forward": lambda: stack._forward(batch, True), "loss": lambda: stack._losses(room.logits, batch),
+                "backward": lambda: stack._backward(batch, room, masks, dropout, gradients), "clip": stack._clip,
+            }  # fmt: skip
+            for name, work in parts.items():
+                times = []
+                for _ in range(30):
+                    began = time.process_time()
+                    work()
+                    times.append(time.process_time() - began)
+                spent[name] = float(np.median(times))
+        numbers = stack._values.numel()
+        below = count * (width * width + width * 10)
+        flop = 2 * BATCH * (2 * numbers + below)
+        cells = 2 * count * width * BATCH
+        moved = 4 * (11 * numbers + 16 * cells)  # 7 of the optimiser, 4 of products and clipping; 8 passes over cells
+        speed = bandwidth(4 * numbers + 8 * cells)
+        found.append(
+            {
+                "K": count, "width": width, "step": 1e6 * whole / count,
+                "parts": {name: 1e6 * seconds / count for name, seconds in spent.items()},
+                "numbers": numbers / count, "flop_floor": 1e6 * flop / top / count,
+                "bytes_floor": 1e6 * moved / speed / count, "gb_per_s": speed / 1e9,
+            }
+        )  # fmt: skip
+    return {"machine": harness.machine(), "peak_gflop_per_s": top / 1e9, "where": found}
+
+
+def where(told: dict[str, Any]) -> list[str]:
+    lines = [f"peak {told['peak_gflop_per_s']:.0f} GFLOP/s; CPU microseconds per candidate and step"]
+    for one in told["where"]:
+        parts = ", ".join(f"{name} {value:.2f}" for name, value in one["parts"].items())
+        lines += [
+            f"K {one['K']}, width {one['width']}, {one['numbers']:,.0f} numbers each: a step {one['step']:.2f}",
+            f"  parts repeated alone: {parts}",
+            f"  floor: FLOP at the peak {one['flop_floor']:.2f}; bytes at {one['gb_per_s']:.0f} GB/s "
+            f"{one['bytes_floor']:.2f}",
+        ]
+    return lines
 
 
 def measured(arguments: Any) -> dict[str, Any]:
@@ -144,11 +233,11 @@ def main(argv: list[str] | None = None) -> None:
     """Run the benchmark."""
     arguments = options().parse_args(argv)
     harness.set_threads(arguments.threads)
-    told = measured(arguments)
+    told = taken_apart(arguments) if arguments.where else measured(arguments)
     if arguments.json:
         print(json.dumps(told))
         return
-    harness.finish(told, False, readable(told))
+    harness.finish(told, False, where(told) if arguments.where else readable(told))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ On cached hidden states, computed once for each set:
   av-mnist    audio-visual digits through the unimodal networks of the published benchmark
   published   the same, in the published space: concatenation in chains of up to three cells
   sum         a seen and a spoken digit through the same networks: their sum, modulo 10
-  numerals    four views of handwritten numerals through perceptrons that learned the class
+  numerals    two views of handwritten numerals through perceptrons that learned the class
   made        small made states, for a quick look (not by default)
 
 All but `published` search all architectures of up to three cells. Every strategy searches from several seeds. The
@@ -37,7 +37,7 @@ import harness
 
 RANDOM = "random"
 STRATEGIES = ("progressive:forest", "progressive:lstm", "genetic", "greedy", "optuna:tpe")
-VIEWS = ("fou", "kar", "mor", "zer")
+VIEWS = ("fou", "mor")
 TRAIN, VALIDATION = 2_900, 1_000
 """Rows to learn from and to choose by, where there are enough; as many as the latter are held out."""
 
@@ -65,6 +65,7 @@ class Set:
 
     @property
     def present(self) -> dict[str, np.ndarray]:
+        """Nothing is absent."""
         return {name: np.ones(len(self.labels), bool) for name in self.states}
 
     def rows(self, held_out: bool = False) -> tuple[Any, ...]:
@@ -78,6 +79,7 @@ class Set:
         return self.states, self.present, self.widths, (published.DIGIT,), labels, np.arange(first), judged
 
     def space(self) -> Any:
+        """What is searched."""
         import published
         from plait.fusion import FusionSpace
 
@@ -90,7 +92,7 @@ def options() -> ArgumentParser:
     made = harness.parser(__doc__)
     made.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS)[:-1], help="which (default: all but made)")
     made.add_argument("--strategies", nargs="+", default=list(STRATEGIES), help="what is compared with random search")
-    made.add_argument("--trials", type=int, default=96, help="architectures of every search (default 96)")
+    made.add_argument("--trials", type=int, default=48, help="architectures of every search (default 48)")
     made.add_argument("--seeds", type=int, default=5, help="searches of every strategy (default 5)")
     return made
 
@@ -163,6 +165,8 @@ class Timed:
         self.seconds = 0.0
 
     def __call__(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed."""
+
         def timed(*arguments: Any) -> Any:
             started = time.process_time()
             try:
@@ -174,8 +178,7 @@ class Timed:
 
 
 def searched(made: Set, name: str, trials: int, seed: int) -> dict[str, Any]:
-    """One search, and what its best are worth."""
-    from plait.pipeline.evaluate import fusion_plan
+    """One search: its figures, and the best that it found."""
     from plait.pipeline.search import search_plan
     from plait.search import Evaluator, Ledger
     from plait.search.runner import Search
@@ -184,45 +187,52 @@ def searched(made: Set, name: str, trials: int, seed: int) -> dict[str, Any]:
 
     count, timed = made.cuts[0], Timed()
     started = time.process_time()
-    space, evaluator = made.space(), Evaluator(*made.rows(), fusion_plan(count, seed), seeds=FRESH)
+    space, evaluator = made.space(), Evaluator(*made.rows(), search_plan(count, seed), seeds=1)
     hint = timed(Screening.of)(*made.rows(), seed).hint if strategy_kind(name).needs_hint else None
     strategy = timed(make_strategy)(name, space, seed, trials, hint)
     strategy.ask, strategy.tell = timed(strategy.ask), timed(strategy.tell)
     with tempfile.TemporaryDirectory() as folder:
-        search = Search(evaluator.by(search_plan(count, seed), 1), Ledger(Path(folder, "trials.sqlite")), seed)
+        search = Search(evaluator, Ledger(Path(folder, "trials.sqlite")), seed)
         search.run(name, strategy, trials, finalists=FINALISTS)
     spent = time.process_time() - started
     scores = [-np.inf if one["score"] is None else one["score"] for one in search.found.trials]
     return {
         "strategy": name, "seed": seed, "trials": len(scores), "claimed": max(scores),
         "area": float(np.maximum.accumulate(scores).mean()), "seconds": spent, "own_seconds": timed.seconds,
-        **judged(made, evaluator, search.found.best[name], seed),
+        "best": search.found.best[name],
     }  # fmt: skip
 
 
-def judged(made: Set, evaluator: Any, best: Sequence[Any], seed: int) -> dict[str, Any]:
-    """The best of some architectures after training anew: mean scores over the fresh seeds, on both kinds of rows."""
+def judged(made: Set, searches: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """The searches of a seed, each with the best of its architectures after training anew, all of them together.
+
+    Figures are means over the fresh seeds; validation rows decide which architecture is a search's best.
+    """
     from plait.fusion import Candidate
     from plait.pipeline.evaluate import fusion_plan
     from plait.search import Evaluator
     from plait.tasks.score import score
 
     count = made.cuts[0]
+    found: dict[str, list[tuple[float, float, float]]] = {str(one): [] for run in searches for one in run["best"]}
+    rows = {str(one): one for run in searches for one in run["best"]}
+    candidates = [Candidate(name=name, kind="architecture", architecture=one) for name, one in rows.items()]
+    evaluator = Evaluator(*made.rows(), fusion_plan(count, seed), seeds=1)
     held = Evaluator(*made.rows(held_out=True), fusion_plan(count, seed))
-    rows = [Candidate(name=str(one), kind="architecture", architecture=one) for one in best]
-    found: dict[str, list[tuple[float, float, float]]] = {row.name: [] for row in rows}
     for fresh in range(FRESH):
-        plan = fusion_plan(count, 1_000 * (seed + 1) + 100 + fresh)
-        for trial in evaluator.by(plan, 1).evaluate(rows):
+        for trial in evaluator.by(fusion_plan(count, 1_000 * (seed + 1) + fresh), 1).evaluate(candidates):
             module = trial.candidate.build(made.widths, evaluator.tasks)
             module.load_state_dict(dict(trial.weights))
-            told = held._outputs(module.eval())
-            marks = [score(held.tasks, told, held.labels, metric) or 0.0 for metric in (None, "accuracy")]
+            answers = held._outputs(module.eval())
+            marks = [score(held.tasks, answers, held.labels, metric) or 0.0 for metric in (None, "accuracy")]
             found[trial.candidate.name].append((trial.score or 0.0, marks[0], marks[1]))
     means = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
-    top = max(means, key=lambda name: means[name][0])
-    validation, held_out, accuracy = means[top]
-    return {"found": top, "validation": validation, "held_out": held_out, "accuracy": accuracy}
+    told = []
+    for run in searches:
+        top = max(map(str, run["best"]), key=lambda name: means[name][0])
+        figures = dict(zip(("validation", "held_out", "accuracy"), means[top], strict=True))
+        told.append({**run, "best": [str(one) for one in run["best"]], "found": top, **figures})
+    return told
 
 
 def summed(runs: Sequence[dict[str, Any]], against: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -263,7 +273,8 @@ def readable(figures: dict[str, Any]) -> list[str]:
             lines.append(
                 f"  {row['strategy']:<20} {100 * row['held_out']:>8.2f} {deviation} {100 * row['difference']:>+9.2f} "
                 f"{bounds:>15} {100 * row['accuracy']:>8.1f} {100 * row['validation']:>10.2f} "
-                f"{100 * row['claimed']:>8.2f} {100 * row['area']:>6.2f} {row['seconds']:>6.1f} {row['own_seconds']:>5.1f}"
+                f"{100 * row['claimed']:>8.2f} {100 * row['area']:>6.2f} {row['seconds']:>6.1f} "
+                f"{row['own_seconds']:>5.1f}"
             )
     return lines
 
@@ -282,10 +293,11 @@ def main(argv: list[str] | None = None) -> None:
         harness.say(f"{what}: hidden states after {prepared:.0f} CPU s")
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for seed in range(arguments.seed, arguments.seed + arguments.seeds):
-            for name in names:
-                runs[name].append(searched(made, name, arguments.trials, seed))
-                told = runs[name][-1]
-                harness.say(f"{what}, seed {seed}, {name}: {told['held_out']:.4f} after {told['seconds']:.1f} CPU s")
+            for run in judged(made, [searched(made, name, arguments.trials, seed) for name in names], seed):
+                runs[run["strategy"]].append(run)
+                harness.say(
+                    f"{what}, seed {seed}, {run['strategy']}: {run['held_out']:.4f} after {run['seconds']:.1f} CPU s"
+                )
         cuts = (0, *made.cuts, len(made.labels))
         sets.append(
             {

@@ -140,7 +140,7 @@ class InMidSearch:
     Args:
         run: The run folder.
         point: How many rungs.
-        kind: 0 at once; 1 while the next rung is trained, or after it; 2 as soon as more weights to inherit are written.
+        kind: 0 at once; 1 a tenth of a second later; 2 as soon as more weights to inherit are written.
     """
 
     def __init__(self, run: Path, point: int, kind: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_search import KIND, SIZE, trial_of
 
+from plait.fusion import Candidate
 from plait.search import Trial, choose
 from plait.search.choosing import DRAWS, METRIC_DRAWS, bootstrap_scores, intervals
 from plait.tasks.score import Labels, score
@@ -285,3 +286,17 @@ def test_a_metric_that_some_draws_leave_undefined() -> None:
     assert 0 < np.isnan(drawn).sum() < METRIC_DRAWS
     assert intervals(drawn) == ((1.0,), (1.0,))
     assert intervals(np.full((2, 5), np.nan)) == ((None, None), (None, None))
+
+
+def test_an_ensemble_is_on_neither_side_of_what_the_search_is_worth() -> None:
+    """It may hold what was found; the search is compared with what always competes."""
+    labels = labels_of()
+    standing = made("late", "late", labels, guess(labels, 0.8))
+    found = made("found", "architecture", labels, guess(labels, 0.5, 1))
+    found = replace(found, candidate=found.candidate.model_copy(update={"proposer": "random"}))
+    best = made("ensemble", "ensemble", labels, guess(labels, 0.2, 2))
+    members = Candidate(name="ensemble", kind="ensemble", members=(standing.candidate, found.candidate), counts=(1, 2))
+    choice = choose([standing, found, replace(best, candidate=members)], (SIZE,), labels, 0)
+    assert choice.best == 2
+    assert (choice.search.better, choice.search.than) == ("found", "late")
+    assert "The search pays" in choice.sentence

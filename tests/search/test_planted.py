@@ -22,8 +22,8 @@ from plait.search.strategies import STRATEGIES, make_strategy, strategy_kind
 from plait.search.strategies.progressive import ProgressiveSearch
 
 PRUNED = 40
-TRIALS = {"changing modality": 144}
-"""Trials, if not 72: one level may be looked at in any order, so there are enough for all of it."""
+TRIALS = {"changing modality": 144, "product": 144}
+"""Trials, if not 72: enough for all of a space of one level, and to meet one pair of layers among sixteen early."""
 
 SPACES: dict[str, dict[str, Any]] = {
     "changing modality": {"max_cells": 1, "operations": ("concat", "gate", "max", "mean")},

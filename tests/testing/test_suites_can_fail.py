@@ -449,6 +449,14 @@ class Backwards(Regression):
         return 2 * losses.detach() - losses
 
 
+class Overflowing(Multiclass):
+    """The log of a softmax, which is 0 for large outputs."""
+
+    def losses(self, outputs, targets):
+        at = targets.long().expand(len(outputs), 1, -1)
+        return -outputs.softmax(1).gather(1, at)[:, 0].log(), super().losses(outputs, targets)[1]
+
+
 class Raw(Multiclass):
     def probabilities(self, outputs):
         return outputs
@@ -474,6 +482,7 @@ LOSSES, ANSWERS, METRICS = TaskKindLosses(), TaskKindAnswers(), TaskKindMetrics(
         (Centred(), LOSSES.test_alone),
         (Reversed(), LOSSES.test_truth),
         (Backwards(), LOSSES.test_gradient),
+        (Overflowing(), LOSSES.test_many_predictors),
         (Raw(), ANSWERS.test_probabilities),
         (Raw(), ANSWERS.test_answers),
         (Careless(), METRICS.test_all),

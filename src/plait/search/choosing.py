@@ -145,7 +145,9 @@ def choose(
     low, high = intervals(drawn)
     fused = [len(trial.candidate.used) > 1 for trial in trials]
     fusion = _best_against_best(trials, points, drawn, fused)
-    search = _best_against_best(trials, points, drawn, [bool(trial.candidate.proposer) for trial in trials])
+    # An ensemble is of both kinds: it may hold what the search found.
+    found = [None if trial.candidate.members else bool(trial.candidate.proposer) for trial in trials]
+    search = _best_against_best(trials, points, drawn, found)
     sentence = _sentence(trials, chosen, best, fusion) + _search_sentence(search)
     return Choice(chosen, best, order, low, high, tied, fusion, search, sentence)
 
@@ -165,11 +167,14 @@ def compare(
 
 
 def _best_against_best(
-    trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64], ours: Sequence[bool]
+    trials: Sequence[Trial], points: NDArray[np.float64], drawn: NDArray[np.float64], ours: Sequence[bool | None]
 ) -> Comparison | None:
-    """The best candidate that is one of ours against the best that is not; None if one of them is missing."""
+    """The best candidate that is one of ours against the best that is not; None if one of them is missing.
+
+    Candidates of which None says that they are neither are left out.
+    """
     scored = [i for i in range(len(trials)) if np.isfinite(points[i])]
-    sides = [[i for i in scored if ours[i]], [i for i in scored if not ours[i]]]
+    sides = [[i for i in scored if ours[i] is side] for side in (True, False)]
     if not all(sides):
         return None
     one, other = (max(side, key=lambda i: float(points[i])) for side in sides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -226,13 +226,15 @@ class Search:
             if strategy and (going_on or _inherits(strategy)):
                 # What is left behind in this rung may yet be a parent: only the next batch's first rung forgets it.
                 wanted = kept.members if first else map(str, [*strategy.ancestors(), *alive])
-                kept.keep([one.member for one in learned], wanted)
+                members = [one.member for one in learned]
+                kept.keep(members if going_on else [replace(one, moments=None) for one in members], wanted)
                 kept.write(number)
             self.ledger.record([_trial(name, one) for one in learned], name, number, self.seed, last)
             kept.sweep(number)
             self.rungs[name] = number + 1
             for architecture, one in zip(fresh, learned, strict=False):
                 found[architecture] = (one.score, one.seconds)
+                self.known[name, str(architecture), last] = {"score": one.score, "seconds": one.seconds}
         known = []
         for architecture in alive:
             if architecture not in found:

@@ -85,7 +85,7 @@ class TaskKind(ABC):
         """
 
     def losses(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses of many predictors, and their slopes: for stacks, which need no graph of them.
+        """Losses of many predictors, and their gradients: for stacks, which need no graph of them.
 
         Args:
             outputs: [predictors, outputs, rows].
@@ -98,8 +98,8 @@ class TaskKind(ABC):
             leaf = outputs.detach().requires_grad_()
             flat = leaf.transpose(1, 2).reshape(-1, outputs.shape[1])
             found = self.loss(flat, targets.repeat(len(outputs)))
-            (slopes,) = torch.autograd.grad(found.sum(), leaf)
-        return found.detach().view(len(outputs), -1), slopes
+            (gradients,) = torch.autograd.grad(found.sum(), leaf)
+        return found.detach().view(len(outputs), -1), gradients
 
     @abstractmethod
     def probabilities(self, outputs: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Multiclass(TaskKind):
         return F.cross_entropy(outputs, targets.long(), reduction="none", ignore_index=-1)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """As `TaskKind.losses`: the slope of the log loss is the softmax less 1 at the true class."""
+        """As `TaskKind.losses`: the gradient of the log loss is the softmax less 1 at the true class."""
         known = targets >= 0
         truth = targets.long().clamp(min=0)
         rows = outputs.shape[2]

@@ -23,7 +23,7 @@ class Regression(TaskKind):
         return (outputs[:, 0] - targets).square()
 
     def losses(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """As `TaskKind.losses`: the slope of a square."""
+        """As `TaskKind.losses`: the gradient of a square."""
         error = outputs[:, 0] - targets
         return error.square(), (2 * error).unsqueeze(1)
 

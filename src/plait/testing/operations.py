@@ -215,6 +215,13 @@ class OperationIndependence(OperationSuite):
         turned = case.answer(columns.flip(1), present.flip(1), weights).flip(0)
         torch.testing.assert_close(turned, expected, rtol=1e-10, atol=1e-10)
 
+    def test_nothing_absent(self, case: OperationCase) -> None:
+        """None in the place of the mask is a mask of all sources."""
+        columns, weights = case.columns(), case.weights()
+        everywhere = torch.ones_like(case.present())
+        expected = case.answer(columns, everywhere, weights)
+        torch.testing.assert_close(case.made().combine(columns, None, weights), expected, rtol=1e-10, atol=1e-10)
+
     @pytest.mark.parametrize("stacked", [(1,), (4,), (2, 3)], ids=str)
     def test_stacked(self, case: OperationCase, stacked: tuple[int, ...]) -> None:
         """Stacked cells [K], or [K, K'], each have the result that they have alone; so with one mask for them all."""

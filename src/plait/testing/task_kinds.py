@@ -76,6 +76,18 @@ class TaskKindLosses(TaskKindSuite):
         alone = torch.cat([case.kind.loss(outputs[i : i + 1], targets[i : i + 1]) for i in range(ROWS)])
         torch.testing.assert_close(alone, case.kind.loss(outputs, targets))
 
+    def test_many_predictors(self, case: TaskKindCase) -> None:
+        """Losses of many predictors are those of each, gradients those of a graph; large outputs stay finite."""
+        outputs = torch.stack([case.outputs(seed) * 10.0**seed for seed in range(3)])  # [predictors, rows, outputs]
+        leaf = outputs.clone().requires_grad_()
+        expected = torch.stack([case.kind.loss(one, case.targets()) for one in leaf])
+        (gradients,) = torch.autograd.grad(expected.sum(), leaf)
+        losses, found = case.kind.losses(outputs.transpose(1, 2).contiguous(), case.targets())
+        assert losses.shape == (3, ROWS)
+        assert bool(losses.isfinite().all()), "a loss is not finite"
+        torch.testing.assert_close(losses, expected.detach(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found, gradients.transpose(1, 2), rtol=1e-5, atol=1e-5)
+
     def test_truth(self, case: TaskKindCase) -> None:
         """In every row the right answer has a smaller loss than a wrong one."""
         targets = case.targets()

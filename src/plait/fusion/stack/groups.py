@@ -14,12 +14,12 @@ from plait.fusion.stack.layout import Group
 
 ATEN = torch.ops.aten
 BACKWARD: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "relu": lambda slope, value: ATEN.threshold_backward.grad_input(slope, value, 0, grad_input=slope),
-    "sigmoid": lambda slope, value: ATEN.sigmoid_backward.grad_input(slope, value, grad_input=slope),
-    "tanh": lambda slope, value: ATEN.tanh_backward.grad_input(slope, value, grad_input=slope),
-    "identity": lambda slope, value: slope,
+    "relu": lambda gradient, value: ATEN.threshold_backward.grad_input(gradient, value, 0, grad_input=gradient),
+    "sigmoid": lambda gradient, value: ATEN.sigmoid_backward.grad_input(gradient, value, grad_input=gradient),
+    "tanh": lambda gradient, value: ATEN.tanh_backward.grad_input(gradient, value, grad_input=gradient),
+    "identity": lambda gradient, value: gradient,
 }
-"""Slope before an activation from the slope after it and its value, in place."""
+"""Gradient before an activation from the gradient after it and its value, in place."""
 
 IN_PLACE: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,
@@ -49,17 +49,17 @@ class Room:
     Attributes:
         columns: By number of columns C, what the readings give [blocks, C, B].
         cells: Values of all cells [cells, W, B].
-        slopes: By number of columns, [entries, C, B]: slopes of columns; where C is the width, those of all cells come
-            first.
+        gradients: By number of columns, [entries, C, B]: gradients of columns; where C is the width, those of all cells
+            come first.
         linked: [links, W, B]: cells as other cells read them, where they have to be brought together first.
         kept: [cells, W, B]: dropout.
         logits: [architectures, outputs, B].
-        products: Per reading, its weights and slopes as matrices [rows, inputs], and where its columns go [rows, B].
+        products: Per reading, its weights and gradients as matrices [rows, inputs], and where its columns go [rows, B].
     """
 
     columns: dict[int, Tensor]
     cells: Tensor
-    slopes: dict[int, Tensor]
+    gradients: dict[int, Tensor]
     linked: Tensor
     kept: Tensor
     logits: Tensor
@@ -97,20 +97,20 @@ class Places:
 
 
 class CellGroup:
-    """A group of cells with views of their weights and of where their slopes go.
+    """A group of cells with views of their weights and of where their gradients go.
 
     Args:
         group: The plan.
         values: The stack's weights [numbers].
-        slopes: The stack's slopes [numbers].
+        gradients: The stack's gradients [numbers].
         children: Per link, the cells that they read.
         first_link: Where its links begin in `Room.linked`.
-        extra: Where its slopes of columns begin in `Room.slopes`; not used by sums.
+        extra: Where its gradients of columns begin in `Room.gradients`; not used by sums.
         signatures: `own` [cells], `links` [links, cells] and `states` [states, cells] in `Masks.anything`.
     """
 
     def __init__(
-        self, group: Group, values: Tensor, slopes: Tensor, children: Sequence[Places], first_link: int, extra: int,
+        self, group: Group, values: Tensor, gradients: Tensor, children: Sequence[Places], first_link: int, extra: int,
         signatures: dict[str, Tensor],
     ) -> None:  # fmt: skip
         self.group, self.children = group, children
@@ -120,7 +120,7 @@ class CellGroup:
         device = values.device
         self.reads = [torch.from_numpy(np.ascontiguousarray(row)).to(device) for row in group.reads]
         self.weights = self._views(values)
-        self.grads = self._views(slopes)
+        self.grads = self._views(gradients)
         self.runs: list[tuple[str, slice]] = []
         at = 0
         for name, run in groupby(cell.activation for cell in group.cells):
@@ -145,12 +145,12 @@ class CellGroup:
             found.append(values)
         return found
 
-    def back(self, room: Room, masks: Masks, link: int, slope: Tensor) -> None:
-        """Tell the cells that a link reads their slopes."""
+    def back(self, room: Room, masks: Masks, link: int, gradient: Tensor) -> None:
+        """Tell the cells that a link reads their gradients."""
         weights = self.weights[f"weight.{link}"].transpose(1, 2)
         if self.group.masked:
-            slope = slope * self._mask(masks, "links", link)
-        self.children[link].multiply_into(room.slopes[room.cells.shape[1]], weights, slope)
+            gradient = gradient * self._mask(masks, "links", link)
+        self.children[link].multiply_into(room.gradients[room.cells.shape[1]], weights, gradient)
 
     def _mask(self, masks: Masks, kind: str, place: int | None = None) -> Tensor:
         """[cells, 1, B] of bool."""
@@ -165,9 +165,9 @@ class CellGroup:
         if dropout is not None:
             values.mul_(dropout[self.slice])
 
-    def slope(self, room: Room, dropout: Tensor | None, keep: float) -> Tensor:
-        """Slopes [cells, W, B] before the activations, from those that the readers of the cells left."""
-        found = room.slopes[room.cells.shape[1]][self.slice]
+    def gradient(self, room: Room, dropout: Tensor | None, keep: float) -> Tensor:
+        """Gradients [cells, W, B] before the activations, from those that the readers of the cells left."""
+        found = room.gradients[room.cells.shape[1]][self.slice]
         values = room.cells[self.slice]
         if dropout is not None:
             found.mul_(dropout[self.slice])
@@ -206,25 +206,25 @@ class SumGroup(CellGroup):
         self.activate(room, dropout)
 
     def backward(self, room: Room, masks: Masks, dropout: Tensor | None, keep: float) -> None:
-        """Slopes of own weights and of what is read."""
-        slope = self.slope(room, dropout, keep)
+        """Gradients of own weights and of what is read."""
+        gradient = self.gradient(room, dropout, keep)
         if self.group.masked:
             own = self._mask(masks, "own")
-            torch.sum(slope * ~own, dim=2, out=self.grads["empty"])
-            slope.mul_(own)
+            torch.sum(gradient * ~own, dim=2, out=self.grads["empty"])
+            gradient.mul_(own)
         for link in range(self.group.links):
-            torch.bmm(slope, self.read[link].transpose(1, 2), out=self.grads[f"weight.{link}"])
-            self.back(room, masks, link, slope)
+            torch.bmm(gradient, self.read[link].transpose(1, 2), out=self.grads[f"weight.{link}"])
+            self.back(room, masks, link, gradient)
             if self.group.masked:
                 mask = self._mask(masks, "links", link)
-                torch.sum(slope * mask, dim=2, out=self.grads[f"bias.{link}"])
-                torch.sum(slope * ~mask, dim=2, out=self.grads[f"absent.{link}"])
+                torch.sum(gradient * mask, dim=2, out=self.grads[f"bias.{link}"])
+                torch.sum(gradient * ~mask, dim=2, out=self.grads[f"absent.{link}"])
             else:
-                torch.sum(slope, dim=2, out=self.grads[f"bias.{link}"])
+                torch.sum(gradient, dim=2, out=self.grads[f"bias.{link}"])
 
 
 class OperationGroup(CellGroup):
-    """Cells of any other operation: what combines the columns is asked for its slopes by a graph of its own."""
+    """Cells of any other operation: what combines the columns is asked for its gradients by a graph of its own."""
 
     def forward(self, room: Room, masks: Masks, dropout: Tensor | None, train: bool = True) -> None:
         """Values of the cells."""
@@ -261,21 +261,21 @@ class OperationGroup(CellGroup):
         return masks.anything[index]
 
     def backward(self, room: Room, masks: Masks, dropout: Tensor | None, keep: float) -> None:
-        """Slopes of own weights, of columns and of what is read."""
-        slope = self.slope(room, dropout, keep)
+        """Gradients of own weights, of columns and of what is read."""
+        gradient = self.gradient(room, dropout, keep)
         if self.group.masked:
             own = self._mask(masks, "own")
-            torch.sum(slope * ~own, dim=2, out=self.grads["empty"])
-            slope.mul_(own)
-        found: Sequence[Tensor] = torch.autograd.grad(self.combined, self.leaves, slope)
-        self.leaves, self.combined = [], slope  # the graph may go
+            torch.sum(gradient * ~own, dim=2, out=self.grads["empty"])
+            gradient.mul_(own)
+        found: Sequence[Tensor] = torch.autograd.grad(self.combined, self.leaves, gradient)
+        self.leaves, self.combined = [], gradient  # the graph may go
         columns = found[0].contiguous()
         for name, value in zip([n for n in self.grads if n.startswith("own.")], found[1:], strict=True):
             self.grads[name].copy_(value)
         reads = len(self.reads)
         start = self.extra
         for place in range(reads):
-            room.slopes[self.columns][start : start + self.count].copy_(columns[place])
+            room.gradients[self.columns][start : start + self.count].copy_(columns[place])
             start += self.count
         for link in range(self.group.links):
             part = columns[reads + link]

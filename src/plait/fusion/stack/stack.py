@@ -29,7 +29,7 @@ class Recipe:
 
     Attributes:
         weight_decay: Of AdamW.
-        clip_norm: The slopes of each architecture are scaled down to this norm.
+        clip_norm: The gradients of each architecture are scaled down to this norm.
         dropout: Share of a cell's units dropped while training.
     """
 
@@ -46,7 +46,7 @@ class Member:
         architecture: The architecture.
         seed: Decides its fresh weights and its dropout, together with the architecture.
         weights: [numbers], in the order of `pieces_of`; None for fresh ones.
-        moments: First and second moments of the slopes, [2, numbers]; None before the first step.
+        moments: First and second moments of the gradients, [2, numbers]; None before the first step.
         steps: How many steps it was trained.
     """
 
@@ -104,7 +104,7 @@ class FusionStack:
         return len(self.entries)
 
     def _load(self) -> None:
-        """Weights, moments and slopes, each as one vector, and views of what belongs together."""
+        """Weights, moments and gradients, each as one vector, and views of what belongs together."""
         known = [member.fresh(self.sizes).weights for member in self.entries]
         self._all = torch.cat([weights for weights in known if weights is not None])
         self._values = self._all[self._order].to(self.device)
@@ -116,9 +116,9 @@ class FusionStack:
             ]
             for place, into in enumerate((self._first, self._second)):
                 into.copy_(torch.cat([one[place] for one in moments])[self._order])
-        self._slopes = torch.zeros_like(self._values)
+        self._gradients = torch.zeros_like(self._values)
         self._kept: Tensor | None = None
-        self._blocks, self._grads = self._parts(self._values), self._parts(self._slopes)
+        self._blocks, self._grads = self._parts(self._values), self._parts(self._gradients)
         rows = np.concatenate([block.owners for block in self.layout.blocks])
         self._row_owners = torch.from_numpy(rows).to(self.device)
         self._norms = torch.zeros(len(rows), device=self.device)
@@ -163,11 +163,11 @@ class FusionStack:
             kind = SumGroup if summing else OperationGroup
             self._groups.append(
                 kind(
-                    group, self._values, self._slopes, children, start, extra, self._signatures(group.cells),
+                    group, self._values, self._gradients, children, start, extra, self._signatures(group.cells),
                 )
             )  # fmt: skip
         self._entries_of = extras
-        self._sources = {columns: self._slope_rows(columns) for columns in layout.region}
+        self._sources = {columns: self._gradient_rows(columns) for columns in layout.region}
         shape = (len(self), sum(self.sizes.outputs), width)
         self._head = self._blocks[-2].view(shape), self._blocks[-1].unsqueeze(2)
         self._head_grads = self._grads[-2].view(shape), self._grads[-1]
@@ -175,8 +175,8 @@ class FusionStack:
     def _index(self, values: Sequence[Any]) -> Tensor:
         return torch.from_numpy(np.asarray(values, np.int64)).to(self.device)
 
-    def _slope_rows(self, columns: int) -> Tensor:
-        """For every block of columns of a region, where its slope stands in `Room.slopes`."""
+    def _gradient_rows(self, columns: int) -> Tensor:
+        """For every block of columns of a region, where its gradient stands in `Room.gradients`."""
         found = np.zeros(self.layout.region[columns], np.int64)
         for group in self._groups:
             for place, reads in enumerate(group.group.reads):
@@ -247,16 +247,16 @@ class FusionStack:
         self._read = last
         return room, masks, dropout
 
-    def _backward(self, batch: StackBatch, room: Room, masks: Masks, dropout: Tensor | None, slopes: Tensor) -> None:
+    def _backward(self, batch: StackBatch, room: Room, masks: Masks, dropout: Tensor | None, gradients: Tensor) -> None:
         grads, biases = self._head_grads
-        torch.bmm(slopes, self._read.transpose(1, 2), out=grads)
-        torch.sum(slopes, dim=2, out=biases)
-        self._last.multiply_into(room.slopes[self.sizes.width], self._head[0].transpose(1, 2), slopes)
+        torch.bmm(gradients, self._read.transpose(1, 2), out=grads)
+        torch.sum(gradients, dim=2, out=biases)
+        self._last.multiply_into(room.gradients[self.sizes.width], self._head[0].transpose(1, 2), gradients)
         for group in reversed(self._groups):
             if isinstance(group, SumGroup | OperationGroup):
                 group.backward(room, masks, dropout, 1 - self.recipe.dropout)
         for columns, rows in self._sources.items():
-            torch.index_select(room.slopes[columns].flatten(1), 0, rows, out=room.columns[columns].flatten(1))
+            torch.index_select(room.gradients[columns].flatten(1), 0, rows, out=room.columns[columns].flatten(1))
         for (_, grads, found), matrix in zip(room.products, batch.matrices, strict=True):
             torch.mm(found, matrix, out=grads)
 
@@ -272,14 +272,14 @@ class FusionStack:
             [members] losses before the step, in the order of the members; no number where a member's is none.
         """
         room, masks, dropout = self._forward(batch, True)
-        losses, slopes = self._losses(room.logits, batch)
-        self._backward(batch, room, masks, dropout, slopes)
+        losses, gradients = self._losses(room.logits, batch)
+        self._backward(batch, room, masks, dropout, gradients)
         self._clip()
         for age, spans in self._spans.items():
             clock = self._clocks[age]
             values, grads, first, second = (
                 [vector[start:end] for start, end in spans]
-                for vector in (self._values, self._slopes, self._first, self._second)
+                for vector in (self._values, self._gradients, self._first, self._second)
             )
             clock += 1
             torch._fused_adamw_(
@@ -292,9 +292,9 @@ class FusionStack:
     _done = 0
 
     def _losses(self, logits: Tensor, batch: StackBatch) -> tuple[Tensor, Tensor]:
-        """Losses [members in the stack's order] and slopes of the outputs [members, outputs, B]."""
+        """Losses [members in the stack's order] and gradients of the outputs [members, outputs, B]."""
         losses = torch.zeros(len(self), device=self.device)
-        slopes = torch.empty_like(logits)
+        gradients = torch.empty_like(logits)
         start = 0
         for task in self.tasks:
             part = slice(start, start + task.outputs)
@@ -303,11 +303,11 @@ class FusionStack:
             weights = weights / weights.sum().clamp(min=1.0)
             rows, found = TASK_KIND_REGISTRY[task.kind].losses(logits[:, part], batch.targets[task.name])
             losses += rows @ weights
-            torch.mul(found, weights, out=slopes[:, part])
-        return losses, slopes
+            torch.mul(found, weights, out=gradients[:, part])
+        return losses, gradients
 
     def _clip(self) -> None:
-        """Scale the slopes of every member down to the norm."""
+        """Scale the gradients of every member down to the norm."""
         for grads, part in zip(self._grads, self._norm_parts, strict=True):
             torch.linalg.vector_norm(grads, dim=1, out=part)
         total = torch.zeros(len(self), device=self.device).index_add_(0, self._row_owners, self._norms.square_())
