@@ -165,7 +165,7 @@ class CellGroup:
         if dropout is not None:
             values.mul_(dropout[self.slice])
 
-    def gradient(self, room: Room, dropout: Tensor | None, keep: float) -> Tensor:
+    def gradient(self, room: Room, masks: Masks, dropout: Tensor | None, keep: float) -> Tensor:
         """Gradients [cells, W, B] before the activations, from those that the readers of the cells left."""
         found = room.gradients[room.cells.shape[1]][self.slice]
         values = room.cells[self.slice]
@@ -173,6 +173,10 @@ class CellGroup:
             found.mul_(dropout[self.slice])
         for name, run in self.runs:
             BACKWARD[name](found[run], values[run] if dropout is None else values[run] * keep)
+        if self.group.masked:
+            own = self._mask(masks, "own")
+            torch.sum(found * ~own, dim=2, out=self.grads["empty"])
+            found.mul_(own)
         return found
 
 
@@ -207,11 +211,7 @@ class SumGroup(CellGroup):
 
     def backward(self, room: Room, masks: Masks, dropout: Tensor | None, keep: float) -> None:
         """Gradients of own weights and of what is read."""
-        gradient = self.gradient(room, dropout, keep)
-        if self.group.masked:
-            own = self._mask(masks, "own")
-            torch.sum(gradient * ~own, dim=2, out=self.grads["empty"])
-            gradient.mul_(own)
+        gradient = self.gradient(room, masks, dropout, keep)
         for link in range(self.group.links):
             torch.bmm(gradient, self.read[link].transpose(1, 2), out=self.grads[f"weight.{link}"])
             self.back(room, masks, link, gradient)
@@ -262,11 +262,7 @@ class OperationGroup(CellGroup):
 
     def backward(self, room: Room, masks: Masks, dropout: Tensor | None, keep: float) -> None:
         """Gradients of own weights, of columns and of what is read."""
-        gradient = self.gradient(room, dropout, keep)
-        if self.group.masked:
-            own = self._mask(masks, "own")
-            torch.sum(gradient * ~own, dim=2, out=self.grads["empty"])
-            gradient.mul_(own)
+        gradient = self.gradient(room, masks, dropout, keep)
         found: Sequence[Tensor] = torch.autograd.grad(self.combined, self.leaves, gradient)
         self.leaves, self.combined = [], gradient  # the graph may go
         columns = found[0].contiguous()
