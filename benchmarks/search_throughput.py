@@ -18,7 +18,9 @@ import json
 import tempfile
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import harness
@@ -94,12 +96,32 @@ def bandwidth(numbers: int) -> float:
     return 5 * 8 * (numbers // 2) / min(times)
 
 
-def taken_apart(arguments: Any) -> dict[str, Any]:
-    """CPU microseconds per candidate of the parts of a step, repeated one by one, and of whole steps."""
-    import numpy as np
-    import published
+def parts_of(stack: Any, batch: Any) -> dict[str, float]:
+    """CPU seconds of the parts of one step, each repeated alone."""
     import torch
 
+    with torch.no_grad():
+        room, masks, dropout = stack._forward(batch, True)
+        _, gradients = stack._losses(room.logits, batch)
+        parts: dict[str, Callable[[], Any]] = {
+            "forward": lambda: stack._forward(batch, True), "loss": lambda: stack._losses(room.logits, batch),
+            "backward": lambda: stack._backward(batch, room, masks, dropout, gradients), "clip": stack._clip,
+        }  # fmt: skip
+        found = {}
+        for name, work in parts.items():
+            times = []
+            for _ in range(30):
+                began = time.process_time()
+                work()
+                times.append(time.process_time() - began)
+            found[name] = median(times)
+    return found
+
+
+def taken_apart(arguments: Any) -> dict[str, Any]:
+    """CPU microseconds per candidate of the parts of a step, repeated one by one, and of whole steps."""
+
+    import published
     from plait.data.batches import shuffled
     from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed
     from plait.fusion.stack.inputs import States
@@ -123,20 +145,7 @@ def taken_apart(arguments: Any) -> dict[str, Any]:
         for batch in batches:
             stack.step(batch, lambda step: 1e-3)
         whole = (time.process_time() - began) / len(batches)
-        with torch.no_grad():
-            room, masks, dropout = stack._forward(batch, True)
-            _, gradients = stack._losses(room.logits, batch)
-            parts = {
-                "forward": lambda: stack._forward(batch, True), "loss": lambda: stack._losses(room.logits, batch),
-                "backward": lambda: stack._backward(batch, room, masks, dropout, gradients), "clip": stack._clip,
-            }  # fmt: skip
-            for name, work in parts.items():
-                times = []
-                for _ in range(30):
-                    began = time.process_time()
-                    work()
-                    times.append(time.process_time() - began)
-                spent[name] = float(np.median(times))
+        spent |= parts_of(stack, batch)
         numbers = stack._values.numel()
         below = count * (width * width + width * 10)
         flop = 2 * BATCH * (2 * numbers + below)

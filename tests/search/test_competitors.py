@@ -24,3 +24,9 @@ def test_everything_that_always_competes() -> None:
 
 def test_one_modality_stands_alone() -> None:
     assert [one.kind for one in competitors({"a": (3, 4, 2)})] == ["unimodal"]
+
+
+def test_what_screening_discards_competes_alone_and_is_not_fused() -> None:
+    found = competitors(WIDTHS, ["c", "a"])
+    assert [one.name for one in found if one.kind == "unimodal"] == ["a", "b", "c"]
+    assert all(one.used == ("a", "c") for one in found if one.kind != "unimodal")

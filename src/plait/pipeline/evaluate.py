@@ -42,7 +42,7 @@ class EvaluateStage(Stage):
     """Trials of the standing competitors and of what the search found, each architecture from fresh seeds."""
 
     name = "evaluate"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "search")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "screen", "search")
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, the metric."""
@@ -82,7 +82,7 @@ class EvaluateStage(Stage):
 
     def candidates(self, fit: Fit) -> list[Candidate]:
         """What competes in this fit."""
-        standing = competitors(fit.widths())
+        standing = competitors(fit.widths(), fit.results["screen"]["kept"])
         known = {str(candidate.architecture) for candidate in standing}
         found = [Candidate.model_validate(told) for told in fit.results["search"]["finalists"]]
         fresh: dict[str, Candidate] = {}

@@ -14,7 +14,7 @@ SHOWN = 20
 
 
 class ScreenStage(Stage):
-    """Screens all hidden states without training; modalities that are noise are not searched."""
+    """Screens all hidden states without training; modalities that are noise are not fused."""
 
     name = "screen"
     after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache")
@@ -33,8 +33,8 @@ class ScreenStage(Stage):
         kept = list(found.kept) if len(found.kept) > 1 else sorted(fit.networks)
         if dropped := sorted(set(fit.networks) - set(kept)):
             fit.note(
-                f"Screening found nothing in {', '.join(dropped)}, neither alone nor with another modality: the search "
-                "leaves them out."
+                f"Screening found nothing in {', '.join(dropped)}, neither alone nor with another modality: they "
+                "compete alone and are not fused."
             )
         told = found.told()
         return {"kept": kept, "told": told | {"pairs": told["pairs"][:SHOWN], "layers": told["layers"][:SHOWN]}}

@@ -9,14 +9,16 @@ from plait.fusion.candidates import Candidate
 from plait.fusion.late import LATE_RULES
 
 
-def competitors(widths: Mapping[str, Sequence[int]]) -> list[Candidate]:
+def competitors(widths: Mapping[str, Sequence[int]], kept: Sequence[str] | None = None) -> list[Candidate]:
     """What always competes, in the order of costs.
 
     Args:
         widths: By modality, widths of layers 0..L+1.
+        kept: The modalities that are fused; all by default. The others compete alone.
     """
-    names = tuple(sorted(widths))
-    found = [Candidate(name=name, kind="unimodal", modality=name) for name in names]
+    found = [Candidate(name=name, kind="unimodal", modality=name) for name in sorted(widths)]
+    names = tuple(sorted(widths if kept is None else kept))
+    widths = {name: widths[name] for name in names}
     if len(names) > 1:
         found += [Candidate(name=f"late {rule}", kind="late", rule=rule, modalities=names) for rule in LATE_RULES]
         found.append(Candidate(name="early", kind="early", architecture=concat_of(dict.fromkeys(names, 0), depth=2)))
