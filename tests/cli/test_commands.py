@@ -149,7 +149,10 @@ def test_interrupted_fit_says_how_to_go_on(made_table: Path, tmp_path: Path) -> 
         "--trials",
         "1",
     ]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job would ignore it
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (out / "stages" / "decode.json").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
