@@ -127,6 +127,10 @@ class Strategy(ABC, Generic[P]):
         self.scores: dict[P, list[float]] = {}
         self.parents: dict[P, tuple[P, ...]] = {}
         self.quality: list[Quality] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Called once, before the first question: where a strategy sets up what it needs; nothing by default."""
 
     @classmethod
     def options(cls) -> tuple[str, ...]:

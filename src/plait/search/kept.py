@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from plait.data.digest import key_of
 from plait.fusion.architecture import Architecture
 from plait.fusion.stack import Member
-from plait.training.checkpoints import load_tensors, save_tensors
+from plait.training.checkpoints import from_json_tensor, json_tensor, load_tensors, save_tensors
 
 
 class KeptWeights:
@@ -50,7 +48,7 @@ class KeptWeights:
                 tensors[f"{number}/weights"] = member.weights
             if member.moments is not None:
                 tensors[f"{number}/moments"] = member.moments
-        tensors["told"] = torch.tensor(list(json.dumps(told).encode()), dtype=torch.uint8)
+        tensors["told"] = json_tensor(told)
         save_tensors(path, tensors)
 
     def read(self, rung: int) -> None:
@@ -59,7 +57,7 @@ class KeptWeights:
         if path is None or not path.exists():
             return
         tensors = load_tensors(path)
-        for number, told in enumerate(json.loads(bytes(tensors.pop("told").tolist()))):
+        for number, told in enumerate(from_json_tensor(tensors.pop("told"))):
             self.members.setdefault(
                 str(told["text"]),
                 Member(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -32,6 +34,16 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
     except (SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{path} is damaged ({error}); fit again, or restore the file.") from error
+
+
+def json_tensor(told: Any) -> Tensor:
+    """What survives JSON, as a tensor of bytes that travels among others."""
+    return torch.tensor(list(json.dumps(told).encode()), dtype=torch.uint8)
+
+
+def from_json_tensor(tensor: Tensor) -> Any:
+    """What `json_tensor` was given."""
+    return json.loads(bytes(tensor.tolist()))
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from plait.encoders.cache import weights_digest
 from plait.exceptions import InputError
 from plait.objectives._base import Objective
 from plait.tasks.score import Labels, score
-from plait.training.checkpoints import load_into, load_tensors, save_tensors
+from plait.training.checkpoints import from_json_tensor, json_tensor, load_into, load_tensors, save_tensors
 from plait.training.combiners import Combiner, WeightedSum
 from plait.training.model import Model
 
@@ -246,7 +245,7 @@ class Trainer:
             tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
         history = [asdict(record) for record in self.history]
         told = {"identity": self.identity, "history": history, "steps": self.steps}
-        tensors["told"] = torch.tensor(list(json.dumps(told).encode()), dtype=torch.uint8)
+        tensors["told"] = json_tensor(told)
         save_tensors(self.checkpoint, tensors)
 
     def identify(self, train: Rows, validation: Rows) -> str:
@@ -265,7 +264,7 @@ class Trainer:
         if self.checkpoint is None or not self.checkpoint.exists():
             return
         tensors = load_tensors(self.checkpoint)
-        told = json.loads(bytes(tensors.pop("told").tolist())) if "told" in tensors else {}
+        told = from_json_tensor(tensors.pop("told")) if "told" in tensors else {}
         if told.get("identity") != self.identity:
             return
         self.history = [EpochRecord(**record) for record in told["history"]]

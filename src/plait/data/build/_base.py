@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plait._registry import Registry
+from plait.data.atomic import write_json
 from plait.exceptions import InputError, Problems, one_line
 
 MANIFEST = "manifest.json"
@@ -245,3 +246,13 @@ def file_digest(path: Path) -> str:
     """The SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(
+    folder: Path, manifest: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Write a benchmark's manifest with what was written of every split, and a checksum over the content of all."""
+    together = "".join(f"{split['content_sha256']}\n" for split in splits.values())
+    whole = {**manifest, "content_sha256": hashlib.sha256(together.encode()).hexdigest(), "splits": dict(splits)}
+    write_json(folder / MANIFEST, whole)
+    return whole

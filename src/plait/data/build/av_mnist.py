@@ -19,7 +19,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plait._version import __version__
-from plait.data.atomic import write_json
 from plait.data.build._base import (
     BUILDERS,
     MANIFEST,
@@ -32,6 +31,7 @@ from plait.data.build._base import (
     check_rows_and_seed,
     check_unused,
     file_digest,
+    write_manifest,
 )
 from plait.data.build.exact import Projection, amplitude, below, mix, permutation, png, wav
 from plait.data.build.ingredients import Arrays, Ingredient, load_all
@@ -181,11 +181,7 @@ class AvMnist(Builder):
                 written = _write(folder / f"{split.name}.parquet", recipe, split, plan, projection, progress)
                 splits[split.name] = {**recipe.describe(split, plan), **written}
                 progress.end()
-            together = "".join(f"{split['content_sha256']}\n" for split in splits.values())
-            manifest["content_sha256"] = hashlib.sha256(together.encode()).hexdigest()
-            manifest["splits"] = splits
-            write_json(folder / MANIFEST, manifest)
-        return manifest
+            return write_manifest(folder, manifest, splits)
 
 
 class Recipe:

@@ -6,7 +6,6 @@ power of two, so that the same call gives the same bytes everywhere.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
@@ -16,7 +15,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from plait._version import __version__
-from plait.data.atomic import write_json
 from plait.data.build._base import (
     BUILDERS,
     MANIFEST,
@@ -30,6 +28,7 @@ from plait.data.build._base import (
     check_rows_and_seed,
     check_unused,
     file_digest,
+    write_manifest,
 )
 from plait.data.build.exact import below, draw, permutation
 from plait.exceptions import Problems
@@ -161,11 +160,7 @@ class ManyModalities(Builder):
                 progress.begin(f"Write {name}.parquet", rows)
                 splits[name] = _write(folder / f"{name}.parquet", recipe, name, rows, progress)
                 progress.end()
-            together = "".join(f"{split['content_sha256']}\n" for split in splits.values())
-            manifest["content_sha256"] = hashlib.sha256(together.encode()).hexdigest()
-            manifest["splits"] = splits
-            write_json(folder / MANIFEST, manifest)
-        return manifest
+            return write_manifest(folder, manifest, splits)
 
 
 class Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -96,7 +97,7 @@ class Places:
             buffer.index_copy_(0, self.rows, torch.bmm(one, other))
 
 
-class CellGroup:
+class CellGroup(ABC):
     """A group of cells with views of their weights and of where their gradients go.
 
     Args:
@@ -134,6 +135,14 @@ class CellGroup:
             for name, (shape, block) in self.group.parts.items()
         }
 
+    @abstractmethod
+    def forward(self, room: Room, masks: Masks, dropout: Tensor | None, train: bool) -> None:
+        """Values of the cells; `train` says whether `backward` will follow."""
+
+    @abstractmethod
+    def backward(self, room: Room, masks: Masks, dropout: Tensor | None, keep: float) -> None:
+        """Gradients of all weights, of columns and of what is read."""
+
     def linked(self, room: Room, masks: Masks) -> list[Tensor]:
         """What every link reads, [cells, W, B]: nothing where a row has none of the child's sources."""
         found = []
@@ -157,9 +166,11 @@ class CellGroup:
         index = self.signatures[kind]
         return masks.anything.index_select(0, index if place is None else index[place]).unsqueeze(1)
 
-    def activate(self, room: Room, dropout: Tensor | None) -> None:
-        """Activation in place, then dropout."""
+    def activate(self, room: Room, masks: Masks, dropout: Tensor | None) -> None:
+        """What stands for a cell without any source, activation, then dropout; all in place."""
         values = room.cells[self.slice]
+        if self.group.masked:
+            torch.where(self._mask(masks, "own"), values, self.weights["empty"].unsqueeze(2), out=values)
         for name, run in self.runs:
             IN_PLACE[name](values[run])
         if dropout is not None:
@@ -183,18 +194,18 @@ class CellGroup:
 class SumGroup(CellGroup):
     """Cells that sum columns, with learned vectors in the place of absent sources."""
 
-    def forward(self, room: Room, masks: Masks, dropout: Tensor | None) -> None:
+    def forward(self, room: Room, masks: Masks, dropout: Tensor | None, train: bool) -> None:
         """Values of the cells."""
         values = room.cells[self.slice]
-        columns = room.columns[self.columns].flatten(1) if self.reads else None
         self.read = self.linked(room, masks)
-        for number, rows in enumerate(self.reads):
-            if columns is not None and number == 0:
-                torch.index_select(columns, 0, rows, out=values.flatten(1))
-            elif columns is not None:
-                values += columns.index_select(0, rows).view_as(values)
         if not self.reads:
             values.zero_()
+        for number, rows in enumerate(self.reads):
+            columns = room.columns[self.columns].flatten(1)
+            if number == 0:
+                torch.index_select(columns, 0, rows, out=values.flatten(1))
+            else:
+                values += columns.index_select(0, rows).view_as(values)
         for link in range(self.group.links):
             values.baddbmm_(self.weights[f"weight.{link}"], self.read[link])
             bias = self.weights[f"bias.{link}"].unsqueeze(2)
@@ -204,10 +215,7 @@ class SumGroup(CellGroup):
                 )
             else:
                 values += bias
-        if self.group.masked:
-            empty = self.weights["empty"].unsqueeze(2)
-            torch.where(self._mask(masks, "own"), values, empty, out=values)
-        self.activate(room, dropout)
+        self.activate(room, masks, dropout)
 
     def backward(self, room: Room, masks: Masks, dropout: Tensor | None, keep: float) -> None:
         """Gradients of own weights and of what is read."""
@@ -226,7 +234,7 @@ class SumGroup(CellGroup):
 class OperationGroup(CellGroup):
     """Cells of any other operation: what combines the columns is asked for its gradients by a graph of its own."""
 
-    def forward(self, room: Room, masks: Masks, dropout: Tensor | None, train: bool = True) -> None:
+    def forward(self, room: Room, masks: Masks, dropout: Tensor | None, train: bool) -> None:
         """Values of the cells."""
         values = room.cells[self.slice]
         self.read = self.linked(room, masks)
@@ -249,9 +257,7 @@ class OperationGroup(CellGroup):
                 .transpose(1, 2)
             )
         values.copy_(self.combined.detach())
-        if self.group.masked:
-            torch.where(self._mask(masks, "own"), values, self.weights["empty"].unsqueeze(2), out=values)
-        self.activate(room, dropout)
+        self.activate(room, masks, dropout)
 
     def _present(self, masks: Masks) -> Tensor | None:
         """[S, cells, B] of bool; None where nothing can be absent."""

@@ -55,10 +55,6 @@ class PlacedCell:
         """Where one of its weights begins among those of all."""
         return self.base + self.pieces[f"cells.{self.number}.{name}"].start
 
-    def piece(self, name: str) -> Piece:
-        """One of its weights."""
-        return self.pieces[f"cells.{self.number}.{name}"]
-
 
 @dataclass(eq=False)
 class Block:
@@ -180,12 +176,11 @@ class Layout:
                 found.setdefault(key, Reading(*key)).cells.append((cell, places))
         readings = sorted(found.values(), key=lambda reading: reading.columns)
         first: Counter[int] = Counter()
-        self.region: dict[int, int] = {}
         for reading in readings:
             reading.first = first[reading.columns]
             first[reading.columns] += len(reading.cells)
             reading.block = self._reading_block(reading)
-        self.region = dict(first)
+        self.region: dict[int, int] = dict(first)
         return readings
 
     def _reading_block(self, reading: Reading) -> Block:

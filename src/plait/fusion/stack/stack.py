@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plait.fusion.architecture import Architecture
+from plait.fusion.network import DROPOUT
 from plait.fusion.stack.groups import CellGroup, Masks, OperationGroup, Places, Room, SumGroup
 from plait.fusion.stack.inputs import StackBatch
 from plait.fusion.stack.layout import Layout, PlacedCell, kinship
-from plait.fusion.stack.weights import Sizes, fresh_weights, pieces_of, seed_of, state_dict_of
+from plait.fusion.stack.weights import Sizes, fresh_weights, pieces_of, seed_of
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 
 MASKS = 1_024
@@ -35,7 +36,7 @@ class Recipe:
 
     weight_decay: float = 1e-3
     clip_norm: float = 1.0
-    dropout: float = 0.1
+    dropout: float = DROPOUT
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class FusionStack:
         self._load()
         self._connect()
         self._rooms: dict[int, Room] = {}
+        self._done = 0
         self._seeds = self._cell_seeds()
         every = [cell for group in self.layout.groups for cell in group.cells]
         self._cell_ages = np.array([self.ages[cell.owner] for cell in every], np.uint64)
@@ -148,7 +150,6 @@ class FusionStack:
             first += group.links * len(group.cells)
         self._links = first
         self._groups: list[CellGroup] = []
-        self._regions: dict[int, list[tuple[int, int]]] = {width: [(0, self._cells)]}
         extras = {width: self._cells}
         self._signs: dict[frozenset[str], int] = {}
         for group, start in zip(layout.groups, starts, strict=True):
@@ -167,6 +168,12 @@ class FusionStack:
                 )
             )  # fmt: skip
         self._entries_of = extras
+        self._places = self._index(self.place)
+        names = sorted(self.sizes.gaps)
+        table = np.array([[name in sign for name in names] for sign in self._signs], np.float32)
+        self._sign_table = torch.from_numpy(table).to(self.device)
+        always = [bool(sign - self.sizes.gaps) for sign in self._signs]
+        self._always = torch.tensor(always, device=self.device).unsqueeze(1)
         self._sources = {columns: self._gradient_rows(columns) for columns in layout.region}
         shape = (len(self), sum(self.sizes.outputs), width)
         self._head = self._blocks[-2].view(shape), self._blocks[-1].unsqueeze(2)
@@ -204,11 +211,7 @@ class FusionStack:
     def _masks(self, batch: StackBatch) -> Masks:
         if not self.sizes.gaps:
             return Masks(torch.zeros(0, 0, dtype=torch.bool))
-        names = sorted(self.sizes.gaps)
-        table = np.array([[name in sign for name in names] for sign in self._signs], np.float32)
-        always = np.array([bool(sign - self.sizes.gaps) for sign in self._signs])
-        found = torch.from_numpy(table).to(self.device) @ batch.present.float() > 0
-        return Masks(found | torch.from_numpy(always).to(self.device)[:, None])
+        return Masks((self._sign_table @ batch.present.float() > 0) | self._always)
 
     def _room(self, rows: int) -> Room:
         """Tensors for batches of so many rows."""
@@ -237,10 +240,7 @@ class FusionStack:
             torch.mm(values, matrix.T, out=found)
         dropout = self._dropout(room) if train and self.recipe.dropout else None
         for group in self._groups:
-            if isinstance(group, OperationGroup):
-                group.forward(room, masks, dropout, train)
-            elif isinstance(group, SumGroup):
-                group.forward(room, masks, dropout)
+            group.forward(room, masks, dropout, train)
         weights, biases = self._head
         last = self._last.read(room.cells)
         torch.baddbmm(biases, weights, last, out=room.logits)
@@ -253,8 +253,7 @@ class FusionStack:
         torch.sum(gradients, dim=2, out=biases)
         self._last.multiply_into(room.gradients[self.sizes.width], self._head[0].transpose(1, 2), gradients)
         for group in reversed(self._groups):
-            if isinstance(group, SumGroup | OperationGroup):
-                group.backward(room, masks, dropout, 1 - self.recipe.dropout)
+            group.backward(room, masks, dropout, 1 - self.recipe.dropout)
         for columns, rows in self._sources.items():
             torch.index_select(room.gradients[columns].flatten(1), 0, rows, out=room.columns[columns].flatten(1))
         for (_, grads, found), matrix in zip(room.products, batch.matrices, strict=True):
@@ -288,8 +287,6 @@ class FusionStack:
             )  # fmt: skip
         self._done += 1
         return self._in_order(losses)
-
-    _done = 0
 
     def _losses(self, logits: Tensor, batch: StackBatch) -> tuple[Tensor, Tensor]:
         """Losses [members in the stack's order] and gradients of the outputs [members, outputs, B]."""
@@ -336,7 +333,7 @@ class FusionStack:
     def _in_order(self, values: Tensor) -> Tensor:
         """Values by member, from the order of the stack to that in which the members came."""
         found = torch.empty_like(values)
-        found[self._index(self.place)] = values
+        found[self._places] = values
         return found
 
     # Answers
@@ -382,13 +379,6 @@ class FusionStack:
         """A stack of some members, with their weights and all that the optimiser knows of them."""
         members = self.members()
         return FusionStack([members[at] for at in numbers], self.sizes, self.tasks, self.recipe, str(self.device))
-
-    def state_dicts(self) -> Iterator[dict[str, Tensor]]:
-        """State dicts of the members as `FusionNetwork`s, without the moments of their sources."""
-        for member in self.members():
-            pieces = pieces_of(member.architecture, self.sizes)
-            if member.weights is not None:
-                yield state_dict_of(pieces, member.weights)
 
 
 _KNOWN_MASKS: dict[tuple[int, int, float, str], Tensor] = {}

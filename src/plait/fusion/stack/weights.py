@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plait.fusion.architecture import Architecture, Cell
+from plait.fusion.network import WIDTH
 from plait.fusion.operations import OPERATIONS
 
 
@@ -30,7 +31,7 @@ class Sizes:
 
     layer_widths: Mapping[str, Sequence[int]]
     outputs: tuple[int, ...]
-    width: int = 64
+    width: int = WIDTH
     gaps: frozenset[str] = frozenset()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
-from plait.search._base import STRATEGIES, P, Space, Strategy
+from plait.search._base import STRATEGIES, P, Strategy
 
 BLOCK = 4096
 """Points held at once, beside those that were asked for."""
@@ -20,15 +20,8 @@ class ExhaustiveSearch(Strategy[P]):
     points than a block has is in an evenly random order; what is seen of a larger one are its first points.
     """
 
-    def __init__(
-        self,
-        space: Space[P],
-        seed: int = 0,
-        budget: int | None = None,
-        hint: Callable[[P], float] | None = None,
-        option: str | None = None,
-    ) -> None:
-        super().__init__(space, seed, budget, hint, option)
+    def begin(self) -> None:
+        """The points, not yet asked for one."""
         self._rest = self._shuffled()
         self._next: deque[P] = deque()
 

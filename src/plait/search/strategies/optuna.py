@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from plait.exceptions import InputError
-from plait.search._base import STRATEGIES, P, Space, Strategy
+from plait.search._base import STRATEGIES, P, Strategy
 from plait.search.strategies.genetic import population_size
 
 if TYPE_CHECKING:
@@ -49,20 +49,13 @@ class OptunaSearch(Strategy[P]):
     Reference: Akiba et al. 2019, Optuna.
     """
 
-    def __init__(
-        self,
-        space: Space[P],
-        seed: int = 0,
-        budget: int | None = None,
-        hint: Callable[[P], float] | None = None,
-        option: str | None = None,
-    ) -> None:
-        super().__init__(space, seed, budget, hint, option)
-        self._choices = space.choices()
+    def begin(self) -> None:
+        """The study and its sampler."""
+        self._choices = self.space.choices()
         self._waiting: dict[P, list[Trial]] = {}
         settings = {
-            "seed": int(self.rng.integers(2**31)), "population_size": population_size(budget), "constant_liar": True,
-            "warn_independent_sampling": False, "warn_asynchronous_seeding": False, "scramble": True,
+            "seed": int(self.rng.integers(2**31)), "population_size": population_size(self.budget),
+            "constant_liar": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False, "scramble": True,
         }  # fmt: skip
         with quiet_optuna() as optuna:
             sampler = _samplers(optuna)[self.option]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.search._base import STRATEGIES, P, Quality, Space, Strategy
+from plait.search._base import STRATEGIES, P, Quality, Strategy
 from plait.search.surrogates import SURROGATES
 
 FIRST_SHARE = 0.25
@@ -36,15 +36,8 @@ class ProgressiveSearch(Strategy[P]):
     The surrogate's word is checked: `quality` has the rank correlation of what it foretold with what came.
     """
 
-    def __init__(
-        self,
-        space: Space[P],
-        seed: int = 0,
-        budget: int | None = None,
-        hint: Callable[[P], float] | None = None,
-        option: str | None = None,
-    ) -> None:
-        super().__init__(space, seed, budget, hint, option)
+    def begin(self) -> None:
+        """Nothing is foretold yet."""
         self._foretold: dict[P, float] = {}
         self._learned_from = 0
 
