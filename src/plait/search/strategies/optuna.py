@@ -55,7 +55,8 @@ class OptunaSearch(Strategy[P]):
         self._waiting: dict[P, list[Trial]] = {}
         settings = {
             "seed": int(self.rng.integers(2**31)), "population_size": population_size(self.budget),
-            "constant_liar": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False, "scramble": True,
+            "constant_liar": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False,
+            "scramble": True,
         }  # fmt: skip
         with quiet_optuna() as optuna:
             sampler = _samplers(optuna)[self.option]
