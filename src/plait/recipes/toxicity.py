@@ -32,7 +32,7 @@ class Toxicity(Recipe):
         """Rows of `set` leaderboard are the test; a molecule that could not be parsed has no fingerprint."""
         self.require(table, ["smiles", "set", "parsed", FINGERPRINT, *TASKS])
         bits = [np.frombuffer(cell, np.uint8) if cell is not None else None for cell in table[FINGERPRINT]]
-        unpacked = [
+        unpacked: Any = [
             np.unpackbits(one)[:BITS].astype(np.float32) if one is not None and fine else None
             for one, fine in zip(bits, table["parsed"], strict=True)
         ]
