@@ -56,6 +56,7 @@ def fit(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    modalities: Mapping[str, Sequence[str]] | None = None,
     schema: Schema | str | Path | None = None,
     encoders: Mapping[str, str] | None = None,
     time_limit: float | None = None,
@@ -83,7 +84,9 @@ def fit(
         ignore: Columns to leave out.
         inputs: If given, only these columns are inputs.
         kinds: Kinds by column, instead of the inferred ones.
-        schema: An edited schema, or the path of one (`schema.json`), instead of the five arguments before.
+        modalities: By name, columns of one kind that are one modality: several photos of one house are a set of images,
+            whose order says nothing; numbers and categories are a table of their own.
+        schema: An edited schema, or the path of one (`schema.json`), instead of the six arguments before.
         encoders: By modality, where a trained encoder is to be had instead of learning one: `run:FOLDER` is that of a
             finished run, `run:FOLDER#NAME` where the modality is called NAME there. It stays as it is.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
@@ -115,7 +118,7 @@ def fit(
         ...     sorted(set(predictor.predict(table)["label"]))
         ['down', 'up']
     """
-    wishes = _wishes(target, group, split_column, ignore, inputs, kinds)
+    wishes = _wishes(target, group, split_column, ignore, inputs, kinds, modalities)
     options = FitOptions(
         table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
         workers, device, {} if encoders is None else encoders,
@@ -135,6 +138,7 @@ def schema(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    modalities: Mapping[str, Sequence[str]] | None = None,
 ) -> Schema:
     """What `fit` would take the columns of a table for: role, kind and reason of each.
 
@@ -149,10 +153,12 @@ def schema(
         >>> [(column.name, column.role, column.kind) for column in found.columns]
         [('age', 'input', 'numeric'), ('label', 'target', 'binary')]
     """
-    return infer_schema(read_table(table), _wishes(target, group, split_column, ignore, inputs, kinds))
+    return infer_schema(read_table(table), _wishes(target, group, split_column, ignore, inputs, kinds, modalities))
 
 
-def _wishes(target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any, kinds: Any) -> Wishes:
+def _wishes(
+    target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any, kinds: Any, modalities: Any
+) -> Wishes:  # fmt: skip
     """What was said about columns, checked to be names."""
     problems = Problems()
 
@@ -169,9 +175,12 @@ def _wishes(target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any
     if not isinstance(kinds, Mapping | NoneType):
         problems.add(f"kinds is {kinds!r}; give a dict of kinds by column.")
         kinds = None
+    if not isinstance(modalities, Mapping | NoneType):
+        problems.add(f"modalities is {modalities!r}; give a dict of lists of columns by name.")
+        modalities = None
     wishes = Wishes(
         names(target, "target"), group, split_column, names(ignore, "ignore"), names(inputs, "inputs"),
-        dict(kinds or {}),
+        dict(kinds or {}), {str(name): names(given, f"modality {name}") for name, given in (modalities or {}).items()},
     )  # fmt: skip
     problems.raise_if_any()
     return wishes

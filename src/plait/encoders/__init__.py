@@ -4,6 +4,7 @@ from plait.encoders._base import ENCODERS, Encoder, HiddenStates, default_encode
 from plait.encoders.audio import AudioEncoder
 from plait.encoders.convolutional import LeNet, ResidualNet
 from plait.encoders.flat import TabularEncoder, VectorEncoder
+from plait.encoders.sets import SetEncoder
 
 __all__ = [
     "ENCODERS",
@@ -12,6 +13,7 @@ __all__ = [
     "HiddenStates",
     "LeNet",
     "ResidualNet",
+    "SetEncoder",
     "TabularEncoder",
     "VectorEncoder",
     "default_encoder",

@@ -123,6 +123,10 @@ def _tabular(reader: Mapping[str, Any]) -> str:
     return ", ".join(counted(found[kind], *nouns[kind]) for kind in nouns if found[kind]) or "no column"
 
 
+def _set(reader: Mapping[str, Any]) -> str:
+    return f"{counted(len(reader['columns']), 'item')} of {reader_words(reader['item'])}"
+
+
 def _any_reader(reader: Mapping[str, Any]) -> str:
     """Every plain option of a reader that has no words of its own."""
     plain = {key: value for key, value in reader.items() if key != "kind" and isinstance(value, int | float | str)}
@@ -131,6 +135,7 @@ def _any_reader(reader: Mapping[str, Any]) -> str:
 
 READER_WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "image": _image,
+    "set": _set,
     "audio": _audio,
     "vector": _vector,
     "tabular": _tabular,

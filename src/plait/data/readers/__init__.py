@@ -3,6 +3,7 @@
 from plait.data.readers._base import READERS, Reader, Reading, load_reader
 from plait.data.readers.audio import AudioReader
 from plait.data.readers.image import ImageReader
+from plait.data.readers.set import SetReader
 from plait.data.readers.tabular import TabularReader
 from plait.data.readers.vector import VectorReader
 
@@ -12,6 +13,7 @@ __all__ = [
     "ImageReader",
     "Reader",
     "Reading",
+    "SetReader",
     "TabularReader",
     "VectorReader",
     "load_reader",
