@@ -14,7 +14,7 @@ TRIALS_HELP = (
 )
 GROUP_HELP = "Rows with the same value stay in the same part; intervals and cross-fitting go by it, too."
 KIND_HELP = (
-    "Kind of a column, instead of the guess: image, audio, vector, numeric, categorical, date (and text, series, "
+    "Kind of a column, instead of the guess: image, audio, text, series, vector, numeric, categorical, date (and "
     "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, regression."
 )
 ENCODER_HELP = (

@@ -82,9 +82,8 @@ def infer_schema(table: Table, wishes: Wishes | None = None) -> Schema:
             columns.append(_target_column(table, name, kinds.get(name)))
         else:
             columns.append(Column(name=name, role=role, reason=said.get(name, "said so by the caller")))
-    schema = _joined(Schema(columns=tuple(columns)), table, wishes)
-    _check_names(schema)
-    return schema
+    _check_names(columns)
+    return _joined(Schema(columns=tuple(columns)), table, wishes)
 
 
 def _joined(schema: Schema, table: Table, wishes: Wishes) -> Schema:
@@ -102,7 +101,7 @@ def _joined(schema: Schema, table: Table, wishes: Wishes) -> Schema:
                 problems.add(
                     f"Column {name!r} is given to the modalities {place[name]} and {modality}: give it to one."
                 )
-        clash = modality in inputs and modality not in names
+        clash = (modality in inputs or modality == TABULAR) and modality not in names
         if clash or not modality or not names:
             why = "is the name of another column" if clash else "needs a name and a column at least"
             problems.add(f"--modality {modality}={','.join(names)}: the modality {why}.")
@@ -118,10 +117,10 @@ def _joined(schema: Schema, table: Table, wishes: Wishes) -> Schema:
     return Schema(columns=tuple(columns))
 
 
-def _check_names(schema: Schema) -> None:
+def _check_names(columns: Sequence[Column]) -> None:
     problems = Problems()
-    names = [modality.name for modality in schema.modalities]
-    if names.count(TABULAR) > 1:
+    named = {column.kind in TABULAR_KINDS for column in columns if column.role == "input" and column.belongs == TABULAR}
+    if len(named) > 1:
         problems.add(f"A column is called {TABULAR!r}, which is the name of all table columns together: rename it.")
     problems.raise_if_any()
 

@@ -31,6 +31,11 @@ def cells() -> Table:
     return Table(pa.table(columns), "made", Path("."))
 
 
+def views() -> Table:
+    columns = {"x": [[1.0, 2.0]] * 3, "y": [[3.0, 4.0]] * 3, "n": [1.0, 2.0, 3.5], "t": [0, 1, 0]}
+    return Table(pa.table(columns), "made")
+
+
 @pytest.fixture(scope="module")
 def reader() -> SetReader:
     return SetReader.fit(cells(), COLUMNS)
