@@ -98,7 +98,7 @@ class Fitting:
         """Base models fitted on all training rows; above them, a linear one fitted on what they say of rows that
         they were not fitted on (Wolpert 1992). What depends on no label, like means, and the strength of
         regularisation are found once, by all rows."""
-        bases = []
+        bases: list[dict[str, Any]] = []
         for modality, name in self._bases(spec.modalities):
             model = self.fit(ClassicalSpec(family=name, modalities=(modality,)), limit)
             if model is not None:

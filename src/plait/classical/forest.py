@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plait.classical._base import FAMILIES, Family, Shape
 from plait.data.readers._base import Features
 
-FEWEST, MOST = 24, 128
+FEWEST, MOST = 16, 128
 ROWS_PER_TREE = 8
 
 

@@ -75,7 +75,7 @@ def _stacked(
     told = [outputs_of(base["model"], features, present, tasks) for base in model["bases"]]
     names = sorted({base["modality"] for base in model["bases"]})
     masks = np.stack([present[name] for name in names], axis=1)
-    some = masks.any(axis=1)
+    some = np.asarray(masks.any(axis=1))
     found = {}
     for task in tasks:
         steps, estimator = model["steps"][task.name], model["heads"][task.name]

@@ -203,7 +203,9 @@ def _check_trees(part: Any, columns: int | None) -> None:
         if nodes["is_categorical"].any():
             raise ValueError("a tree over categories, which no fit makes")
         leaf = nodes["is_leaf"].astype(bool)
-        _check_nodes(nodes["left"].astype(np.int64), nodes["right"].astype(np.int64), nodes["feature_idx"], leaf, columns)
+        _check_nodes(
+            nodes["left"].astype(np.int64), nodes["right"].astype(np.int64), nodes["feature_idx"], leaf, columns
+        )
     elif isinstance(part, dict):
         for one in part.values():
             _check_trees(one, columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +38,8 @@ class TestStage(Stage):
                 continue
             module = fit.decision(trial)
             model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
-            outputs.append({name: values.numpy() for name, values in model.predict(rows, 4096).items()})
+            read = replace(rows, values={n: fit.decoded[n].values[fit.test] for n in trial.candidate.raw})
+            outputs.append({name: values.numpy() for name, values in model.predict(read, 4096).items()})
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
         low, high = intervals(drawn)
         return {

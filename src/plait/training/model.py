@@ -52,7 +52,7 @@ class UnimodalNetwork(nn.Module):
         return (*self.encoder.widths, self.head.out_features)
 
     def forward(self, values: Tensor) -> HiddenStates:
-        """[B, *shape] to layers 0..L+1, of which the last holds the outputs for all tasks side by side, and the values."""
+        """[B, *shape] to layers 0..L+1, the last of them the outputs for all tasks side by side; and the values."""
         states: HiddenStates = self.encoder(values)
         return HiddenStates((*states.layers, self.head(states.layers[-1])), states.tokens, states.token_mask, values)
 

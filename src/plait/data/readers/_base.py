@@ -9,15 +9,13 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.sparse import csr_array
 
 from plait._registry import Registry
 from plait.data.schema import Column
 from plait.data.table import Table
 
-
-Features: TypeAlias = NDArray[Any] | csr_array
-"""What classical models read: [rows, n]."""
+Features: TypeAlias = Any
+"""What classical models read: an array [rows, n], or a `scipy.sparse.csr_array`, which takes long to import."""
 
 
 @dataclass
