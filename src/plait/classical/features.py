@@ -39,13 +39,12 @@ def preparation(features: Features, family: Family, seed: int) -> Any:
     if not sparse.issparse(features):
         if family.plain:
             return None
-        return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler()).fit(
-            np.asarray(features, np.float64)
-        )
+        scaled = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+        return scaled.fit(features.astype(np.float64))
     weighed = TfidfTransformer(sublinear_tf=True)
     directions = 0 if family.wide else min(REDUCED, features.shape[0] - 1, features.shape[1] - 1)
     steps = make_pipeline(weighed, TruncatedSVD(directions, random_state=seed) if directions > 0 else "passthrough")
-    return steps.fit(features)
+    return steps.fit(features.astype(np.float64))
 
 
 def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family: Family) -> Features:
@@ -54,7 +53,7 @@ def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family:
     A row that lacks the modality has NaN (`Family.plain`), or the training mean, which is 0; of terms, none.
     """
     rows = np.flatnonzero(present)
-    known: Any = features[rows] if sparse.issparse(features) else np.asarray(features[rows], np.float64)
+    known = features[rows].astype(np.float64)
     found = known if steps is None or len(rows) == 0 else steps.transform(known)
     if family.wide and sparse.issparse(found):
         return _spread(sparse.csr_array(found) * TERMS, rows, len(present))

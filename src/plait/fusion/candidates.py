@@ -56,7 +56,9 @@ class Candidate(BaseModel):
     def _one_thing(self) -> Candidate:
         given = (self.modality, self.rule, self.architecture, self.classical, self.members or None)
         if sum(one is not None for one in given) != 1:
-            raise ValueError(f"candidate {self.name!r} is one modality, late rule, architecture, classical or ensemble")
+            raise ValueError(
+                f"candidate {self.name!r} is one modality, late rule, architecture, classical model or ensemble"
+            )
         if len(self.counts) != len(self.members) or any(count < 1 for count in self.counts):
             raise ValueError(f"candidate {self.name!r}: every member counts once or more often")
         if (self.rule is None) != (not self.modalities):

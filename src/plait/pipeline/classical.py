@@ -13,7 +13,7 @@ from plait.pipeline.trials import described, packed, unpacked
 from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
-BUDGET = 30.0
+BUDGET = 15.0
 """Seconds that fitting may cost, by estimates from shapes alone: no clock has a say."""
 
 SHARE = 0.1
