@@ -44,7 +44,8 @@ def preparation(features: Features, family: Family, seed: int) -> Any:
     weighed = TfidfTransformer(sublinear_tf=True)
     directions = 0 if family.wide else min(REDUCED, features.shape[0] - 1, features.shape[1] - 1)
     steps = make_pipeline(weighed, TruncatedSVD(directions, random_state=seed) if directions > 0 else "passthrough")
-    return steps.fit(features.astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):  # where no row has any term
+        return steps.fit(features.astype(np.float64))
 
 
 def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family: Family) -> Features:

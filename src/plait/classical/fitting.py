@@ -92,7 +92,7 @@ class Fitting:
         targets = self._targets(task)[rows]
         if len(rows) < 2 or len(np.unique(targets)) < 2:
             return None
-        return family.fit(matrix[rows], targets, task.outputs, self.folds(task)[rows], self.seed)
+        return family.fit(_learned(family, matrix, rows), targets, task.outputs, self.folds(task)[rows], self.seed)
 
     def _stack(self, spec: ClassicalSpec, limit: float) -> dict[str, Any] | None:
         """Base models fitted on all training rows; above them, a linear one fitted on what they say of rows that
@@ -132,7 +132,7 @@ class Fitting:
         for fold in range(FOLDS if estimator is not None else 0):
             inside, outside = np.flatnonzero(folds == fold), rows[folds[rows] != fold]
             if len(inside) and len(outside) > 1 and len(np.unique(targets[outside])) > 1:
-                fitted = clone(estimator).fit(matrix[outside], targets[outside])
+                fitted = clone(estimator).fit(_learned(family, matrix, outside), targets[outside])
                 told[inside] = head_outputs(task, fitted, matrix[inside], present[inside], family)
         return told
 
@@ -198,3 +198,10 @@ class Fitting:
         folds = np.empty(len(order), np.int64)
         folds[order] = np.arange(len(order)) % FOLDS
         return folds
+
+
+def _learned(family: Family, matrix: Features, rows: NDArray[np.int64]) -> Features:
+    """Rows to be fitted on. A column that is empty in all of them is 0 there: scikit-learn's histograms need a value,
+    and no tree cuts a constant."""
+    found = matrix[rows]
+    return np.where(np.isnan(found).all(axis=0), 0.0, found) if family.plain else found

@@ -56,7 +56,7 @@ class ClassicalStage(Stage):
             why = "a longer time limit fits them" if hurried else "the table is too large for them"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")
         save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
-        return {"cut": limit if hurried and out else None, "trials": described(trials)}
+        return {"cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials)}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trials."""

@@ -47,7 +47,7 @@ def _candidate(name: str, family: str, modalities: Sequence[str], raw: Sequence[
 
 
 class ClassicalEvaluator:
-    """Fits classical models on training rows and scores them on validation rows.
+    """Fits classical models on training rows and scores them on validation rows; `cut` says whether the budget bound.
 
     Args:
         evaluator: Its rows, tasks, labels and metric.
@@ -57,6 +57,7 @@ class ClassicalEvaluator:
 
     def __init__(self, evaluator: Evaluator, values: Mapping[str, NDArray[Any]], readers: Mapping[str, Reader]) -> None:
         self.evaluator, self.values, self.readers = evaluator, values, readers
+        self.cut = False
         train = evaluator.train
         width = sum(self._features(name, train.index[:0]).shape[1] for name in evaluator.widths)
         most = min(MOST_ROWS, max(1, MOST_NUMBERS // max(1, width)))
@@ -96,6 +97,7 @@ class ClassicalEvaluator:
         """
         costs = {one.name: self.fitting.costs(one.classical) for one in candidates if one.classical}
         limit = level([cost for found in costs.values() for cost in found], budget)
+        self.cut = limit < float("inf")
         trials, out = [], []
         for candidate in sorted(candidates, key=lambda one: (sum(costs[one.name]), one.name)):
             started = time.monotonic()
