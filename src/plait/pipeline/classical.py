@@ -59,5 +59,6 @@ class ClassicalStage(Stage):
         return {"cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials)}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
-        """The trials."""
-        fit.classical = unpacked(result["trials"], load_tensors(fit.run.path / self.files(fit)[0]))
+        """The trials; a file without any is not read, as safetensors would refuse it."""
+        if result["trials"]:
+            fit.classical = unpacked(result["trials"], load_tensors(fit.run.path / self.files(fit)[0]))
