@@ -13,7 +13,7 @@ from plait.pipeline.trials import described, packed, unpacked
 from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
-BUDGET = 15.0
+BUDGET = 20.0
 """Seconds that fitting may cost, by estimates from shapes alone: no clock has a say."""
 
 SHARE = 0.1
@@ -53,7 +53,7 @@ class ClassicalStage(Stage):
         fit.narrator.end()
         hurried = seconds is not None and seconds < BUDGET
         if out:
-            why = "a longer time limit fits them" if hurried else "the table is too large for them"
+            why = "a longer time limit fits them" if hurried else "so many features and classes cost more than they are given"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")
         save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
         return {"cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials)}
