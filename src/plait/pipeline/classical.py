@@ -53,7 +53,7 @@ class ClassicalStage(Stage):
         fit.narrator.end()
         hurried = seconds is not None and seconds < BUDGET
         if out:
-            why = "a longer time limit fits them" if hurried else "so many features and classes cost more than they are given"
+            why = "a longer time limit fits them" if hurried else "so many features and classes would cost too much"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")
         save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
         return {"cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials)}
