@@ -103,8 +103,15 @@ def parts_of(stack: Any, batch: Any) -> dict[str, float]:
     with torch.no_grad():
         room, masks, dropout = stack._forward(batch, True)
         _, gradients = stack._losses(room.logits, batch)
+
+        def products() -> None:
+            for (values, slopes, columns), matrix in zip(room.products, batch.matrices, strict=True):
+                torch.mm(values, matrix.T, out=columns)
+                torch.mm(columns, matrix, out=slopes)
+
         parts: dict[str, Callable[[], Any]] = {
-            "forward": lambda: stack._forward(batch, True), "loss": lambda: stack._losses(room.logits, batch),
+            "products on hidden states": products, "forward": lambda: stack._forward(batch, True),
+            "loss": lambda: stack._losses(room.logits, batch),
             "backward": lambda: stack._backward(batch, room, masks, dropout, gradients), "clip": stack._clip,
         }  # fmt: skip
         found = {}
@@ -149,6 +156,7 @@ def taken_apart(arguments: Any) -> dict[str, Any]:
         numbers = stack._values.numel()
         below = count * (width * width + width * 10)
         flop = 2 * BATCH * (2 * numbers + below)
+        flop_of_products = 4 * BATCH * sum(one.numel() for one, *_ in stack._products)
         cells = 2 * count * width * BATCH
         moved = 4 * (11 * numbers + 16 * cells)  # 7 of the optimiser, 4 of products and clipping; 8 passes over cells
         speed = bandwidth(4 * numbers + 8 * cells)
@@ -156,6 +164,7 @@ def taken_apart(arguments: Any) -> dict[str, Any]:
             {
                 "K": count, "width": width, "step": 1e6 * whole / count,
                 "parts": {name: 1e6 * seconds / count for name, seconds in spent.items()},
+                "products_share": flop_of_products / spent["products on hidden states"] / top,
                 "numbers": numbers / count, "flop_floor": 1e6 * flop / top / count,
                 "bytes_floor": 1e6 * moved / speed / count, "gb_per_s": speed / 1e9,
             }
@@ -170,6 +179,7 @@ def where(told: dict[str, Any]) -> list[str]:
         lines += [
             f"K {one['K']}, width {one['width']}, {one['numbers']:,.0f} numbers each: a step {one['step']:.2f}",
             f"  parts repeated alone: {parts}",
+            f"  products on hidden states alone: {one['products_share']:.0%} of the peak",
             f"  floor: FLOP at the peak {one['flop_floor']:.2f}; bytes at {one['gb_per_s']:.0f} GB/s "
             f"{one['bytes_floor']:.2f}",
         ]

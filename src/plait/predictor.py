@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from os import PathLike
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from plait.data.batches import Rows
@@ -25,6 +26,7 @@ from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
 from plait.encoders.threads import contained, single_thread
 from plait.exceptions import InputError, Problems, did_you_mean
+from plait.explain.robustness import sets_of, without
 from plait.fusion.candidates import Candidate
 from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
@@ -56,6 +58,7 @@ def fit(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    modalities: Mapping[str, Sequence[str]] | None = None,
     schema: Schema | str | Path | None = None,
     encoders: Mapping[str, str] | None = None,
     time_limit: float | None = None,
@@ -83,7 +86,9 @@ def fit(
         ignore: Columns to leave out.
         inputs: If given, only these columns are inputs.
         kinds: Kinds by column, instead of the inferred ones.
-        schema: An edited schema, or the path of one (`schema.json`), instead of the five arguments before.
+        modalities: By name, columns of one kind that are one modality: several photos of one house are a set of images,
+            whose order says nothing; numbers and categories are a table of their own.
+        schema: An edited schema, or the path of one (`schema.json`), instead of the six arguments before.
         encoders: By modality, where a trained encoder is to be had instead of learning one: `run:FOLDER` is that of a
             finished run, `run:FOLDER#NAME` where the modality is called NAME there. It stays as it is.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
@@ -115,7 +120,7 @@ def fit(
         ...     sorted(set(predictor.predict(table)["label"]))
         ['down', 'up']
     """
-    wishes = _wishes(target, group, split_column, ignore, inputs, kinds)
+    wishes = _wishes(target, group, split_column, ignore, inputs, kinds, modalities)
     options = FitOptions(
         table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
         workers, device, {} if encoders is None else encoders,
@@ -135,6 +140,7 @@ def schema(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    modalities: Mapping[str, Sequence[str]] | None = None,
 ) -> Schema:
     """What `fit` would take the columns of a table for: role, kind and reason of each.
 
@@ -149,10 +155,12 @@ def schema(
         >>> [(column.name, column.role, column.kind) for column in found.columns]
         [('age', 'input', 'numeric'), ('label', 'target', 'binary')]
     """
-    return infer_schema(read_table(table), _wishes(target, group, split_column, ignore, inputs, kinds))
+    return infer_schema(read_table(table), _wishes(target, group, split_column, ignore, inputs, kinds, modalities))
 
 
-def _wishes(target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any, kinds: Any) -> Wishes:
+def _wishes(
+    target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any, kinds: Any, modalities: Any
+) -> Wishes:  # fmt: skip
     """What was said about columns, checked to be names."""
     problems = Problems()
 
@@ -169,9 +177,12 @@ def _wishes(target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any
     if not isinstance(kinds, Mapping | NoneType):
         problems.add(f"kinds is {kinds!r}; give a dict of kinds by column.")
         kinds = None
+    if not isinstance(modalities, Mapping | NoneType):
+        problems.add(f"modalities is {modalities!r}; give a dict of lists of columns by name.")
+        modalities = None
     wishes = Wishes(
         names(target, "target"), group, split_column, names(ignore, "ignore"), names(inputs, "inputs"),
-        dict(kinds or {}),
+        dict(kinds or {}), {str(name): names(given, f"modality {name}") for name, given in (modalities or {}).items()},
     )  # fmt: skip
     problems.raise_if_any()
     return wishes
@@ -255,27 +266,69 @@ class Predictor:
         self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False
     ) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, str]]:
         """(`predict`, `predict_proba`, reasons by unreadable row) from one pass over the table."""
-        found, bad = self._probabilities(self._read(table), bad_rows, allow_outside)
+        ((found,), bad) = self._outputs(self._read(table), bad_rows, allow_outside)
+        found = {
+            task.name: TASK_KIND_REGISTRY[task.kind].probabilities(torch.from_numpy(found[task.name])).numpy()
+            for task in self.tasks
+        }
         answers, chances = self._answers(found, bad), self._chances(found, bad)
         if isinstance(table, pd.DataFrame):
             answers, chances = answers.set_axis(table.index), chances.set_axis(table.index)
         return answers, chances, bad
 
-    def evaluate(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> dict[str, Any]:
+    def evaluate(
+        self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False, drop: str | Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Metrics on a table with targets: {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}}}}.
 
-        An undefined metric is None. Arguments as for `predict`.
+        An undefined metric is None. Arguments as for `predict`, and
+
+        Args:
+            table: As for `predict`, with the targets.
+            bad_rows: As for `predict`.
+            allow_outside: As for `predict`.
+            drop: Modalities to go without, as if no row had them.
 
         Raises:
-            InputError: As `predict`; or a target column is missing.
+            InputError: As `predict`; a target column is missing, or there is no modality to drop of that name.
         """
+        read, labels = self._judged(table)
+        dropped = self._dropped(drop)
+        ((found,), bad) = self._outputs(read, bad_rows, allow_outside, [dropped])
+        return {"rows": len(read), "tasks": measure_all(self.tasks, found, _without(labels, bad))}
+
+    def robustness(
+        self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False
+    ) -> dict[str, Any]:  # fmt: skip
+        """Metrics where only some modalities are left: {"rows": rows, "sets": [{"present": [...], "tasks": {...}}]}.
+
+        Every set of the modalities that the predictor reads, the largest first; of more than four, all, all but one,
+        and each alone. Arguments and errors are those of `evaluate`.
+        """
+        read, labels = self._judged(table)
+        sets = sets_of(self.candidate.used)
+        dropped = [frozenset(self.candidate.used) - set(left) for left in sets]
+        found, bad = self._outputs(read, bad_rows, allow_outside, dropped)
+        told = [measure_all(self.tasks, one, _without(labels, bad)) for one in found]
+        sets_told = [{"present": list(left), "tasks": one} for left, one in zip(sets, told, strict=True)]
+        return {"rows": len(read), "sets": sets_told}
+
+    def _judged(self, table: Any) -> tuple[Table, Labels]:
+        """A table with targets, and these."""
         read = self._read(table)
         require_columns(read, [task.name for task in self.tasks], "target; evaluate needs the targets")
-        found, bad = self._probabilities(read, bad_rows, allow_outside, outputs=True)
-        keep = np.array([row not in bad for row in range(len(read))])
         pairs = {task.name: encode_targets(task, read) for task in self.tasks}
-        labels = Labels({n: p[0] for n, p in pairs.items()}, {n: p[1] & keep for n, p in pairs.items()})
-        return {"rows": len(read), "tasks": measure_all(self.tasks, found, labels)}
+        return read, Labels({n: p[0] for n, p in pairs.items()}, {n: p[1] for n, p in pairs.items()})
+
+    def _dropped(self, drop: str | Sequence[str]) -> frozenset[str]:
+        """Names of modalities to go without, checked."""
+        names = [drop] if isinstance(drop, str) else list(drop)
+        problems, known = Problems(), [modality.name for modality in self.schema.modalities]
+        for name in names:
+            if name not in known:
+                problems.add(f"There is no modality {name!r} to drop; {did_you_mean(str(name), known)}.")
+        problems.raise_if_any()
+        return frozenset(names)
 
     @property
     def notes(self) -> list[str]:
@@ -303,30 +356,29 @@ class Predictor:
         require_columns(read, [column.name for column in self.schema.named("input")], "input")
         return read
 
-    def _probabilities(
-        self, table: Table, bad_rows: BadRows, allow_outside: bool, outputs: bool = False
-    ) -> tuple[dict[str, NDArray[np.float32]], dict[int, str]]:
-        """Probabilities (or raw outputs) by task, [rows, outputs], and reasons by bad row."""
+    def _outputs(
+        self, table: Table, bad_rows: BadRows, allow_outside: bool, drops: Sequence[Collection[str]] = ((),)
+    ) -> tuple[list[dict[str, NDArray[np.float32]]], dict[int, str]]:
+        """Outputs by task, [rows, outputs], once for each set of modalities to go without; reasons by bad row."""
         if bad_rows not in BAD_ROWS:
             raise InputError(f"bad_rows is {bad_rows!r}; {did_you_mean(str(bad_rows), BAD_ROWS)}.")
         resolved, bad = resolve_media(table, self._used_schema(), allow_outside)
-        found: dict[str, list[NDArray[np.float32]]] = {task.name: [] for task in self.tasks}
+        empty = {task.name: np.zeros((0, task.outputs), np.float32) for task in self.tasks}
+        found: list[list[dict[str, NDArray[np.float32]]]] = [[empty] for _ in drops]
         with single_thread():
             for start, inputs, present, reasons in self._chunks(resolved):
                 bad |= {start + row: reason for row, reason in reasons.items() if start + row not in bad}
                 rows = Rows(inputs, present, index=np.arange(len(next(iter(present.values())))))
-                for task in self.tasks:
-                    found[task.name].append(np.zeros((0, task.outputs), np.float32))
-                for name, values in self.model.predict(rows).items():
-                    kind = TASK_KIND_REGISTRY[next(task.kind for task in self.tasks if task.name == name)]
-                    found[name].append((values if outputs else kind.probabilities(values)).numpy())
+                for pieces, dropped in zip(found, drops, strict=True):
+                    answers = self.model.predict(without(rows, dropped))
+                    pieces.append({name: values.numpy() for name, values in answers.items()})
         if bad and bad_rows == "fail":
             told = list_bad_rows(bad, np.arange(len(table)))
             raise InputError(
                 f"{len(bad)} row{'s' * (len(bad) != 1)} of {table.name} cannot be read:\n{told}\n"
                 "Mend them, or leave their answers empty by --bad-rows skip."
             )
-        return {name: np.concatenate(pieces) for name, pieces in found.items()}, bad
+        return [{n: np.concatenate([piece[n] for piece in pieces]) for n in empty} for pieces in found], bad
 
     def _used_schema(self) -> Schema:
         used = {column for columns in self.columns.values() for column in columns}
@@ -376,6 +428,12 @@ def _other_version(run: Path, manifest: Mapping[str, Any], candidate: Candidate)
         f"The classical model in {run} was fitted with scikit-learn {there}, and {here} is installed: its answers may "
         "differ. Install that version, or fit again."
     ]
+
+
+def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:
+    """The labels, but for those of bad rows."""
+    keep = np.array([row not in bad for row in range(len(labels))])
+    return Labels(labels.targets, {name: mask & keep for name, mask in labels.labelled.items()})
 
 
 def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:

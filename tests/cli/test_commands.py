@@ -119,7 +119,8 @@ def test_the_cli_reference_is_up_to_date() -> None:
     ["import plait", "import plait.cli.main", "import sys; sys.argv = ['plait', '--help']; import plait.cli.main"],
 )
 def test_starting_loads_nothing_heavy(code: str) -> None:
-    check = "; import sys; print([m for m in ('torch', 'pandas', 'sklearn', 'numpy', 'pyarrow') if m in sys.modules])"
+    heavy = ("torch", "pandas", "sklearn", "numpy", "pyarrow", "tokenizers")
+    check = f"; import sys; print([m for m in {heavy} if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code + check], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == "[]"
 
@@ -192,3 +193,13 @@ def test_a_small_figure_keeps_its_digits() -> None:
     assert [figure(value) for value in (None, 0.0, 0.12345, 0.00001234, -12.5)] == [
         "-", "0.0000", "0.1235", "1.23e-05", "-12.5000",
     ]  # fmt: skip
+
+
+def test_evaluate_without_a_modality(made_run: Path, made_table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["evaluate", str(made_run), str(made_table)]
+    used = json.loads(output(["show", str(made_run), "--json"], capsys))["modalities"]["used"]
+    less = json.loads(output([*asked, "--drop", used[0], "--json"], capsys))
+    assert less["tasks"]["label"]["n"] == 120
+    sets = json.loads(output([*asked, "--robustness", "--json"], capsys))["sets"]
+    assert {"present": used, "tasks": json.loads(output([*asked, "--json"], capsys))["tasks"]} == sets[0]
+    assert " + ".join(used) in output([*asked, "--robustness"], capsys)

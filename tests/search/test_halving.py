@@ -7,6 +7,7 @@ import math
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def small(monkeypatch) -> None:
     """Batches of nine, and halved."""
     monkeypatch.setattr(runner, "FEWEST", SMALL_BATCH)
     monkeypatch.setattr(runner, "HALVED_FROM", SMALL_BATCH)
+
+
+@pytest.fixture
+def without_anew(monkeypatch) -> None:
+    """What is trained anew in the end does not come between."""
+    monkeypatch.setattr(runner, "ANEW", 0)
 
 
 class StoppedError(Exception):
@@ -135,9 +142,43 @@ def evaluator() -> Evaluator:
     return evaluator_of(80).by(PLAN, 1)
 
 
+# What inherits is compared by trainings of equal length
+
+
+class Flattering(Remembering):
+    """What began with weights of others scores higher for that."""
+
+    def rung(self, members, first, last, left=None):
+        heirs = {str(member.architecture): bool(self.begins.get(str(member.architecture))) for member in members}
+        return [
+            replace(one, score=worth(one.member.architecture) + 100 * heirs[str(one.member.architecture)])
+            for one in super().rung(members, first, last, left)
+        ]
+
+
+def test_finalists_are_those_of_fresh_trainings(tmp_path) -> None:
+    place = Place(tmp_path / "run", Flattering)
+    search = place.run("genetic", 48)
+    written = place.ledger.read()
+    anew = [row for row in written if row["proposer"] == "genetic, anew"]
+    assert 0 < len(anew) <= runner.ANEW
+    assert len({row["name"] for row in written}) + len(anew) <= 48, "they are part of the budget"
+    assert all(row["score"] < 100 for row in anew)
+    best = search.found.best["genetic"]
+    assert len(best) == 3
+    assert [worth(one) for one in best] == sorted((row["score"] for row in anew), reverse=True)[:3]
+
+
+def test_nothing_is_trained_anew_where_nobody_inherits(tmp_path) -> None:
+    place = Place(tmp_path / "run", Flattering)
+    place.run("random", 48)
+    assert {row["proposer"] for row in place.ledger.read()} == {"random"}
+
+
 # Survivors
 
 
+@pytest.mark.usefixtures("without_anew")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_best_third_goes_on(tmp_path, name) -> None:
     trials = 8 * HALVED_FROM
@@ -371,6 +412,7 @@ def test_a_rung_that_time_cut_short_is_finished(tmp_path) -> None:
         assert sorted(done) == sorted((row["name"], row["passes"], row["score"]) for row in rows(whole.ledger))
 
 
+@pytest.mark.usefixtures("without_anew")
 @pytest.mark.usefixtures("small")
 def test_only_what_the_last_rung_left_lies_in_the_folder(tmp_path) -> None:
     """Never more than a file of each strategy; what others put there stays."""
@@ -478,6 +520,7 @@ def same_uses(child: Member, parent: Member, sizes: Sizes) -> dict[str, tuple[to
     return found
 
 
+@pytest.mark.usefixtures("without_anew")
 @pytest.mark.usefixtures("small")
 def test_children_begin_with_what_their_parents_know(tmp_path) -> None:
     made = Watching(80, PLAN)
@@ -502,6 +545,7 @@ def test_children_begin_with_what_their_parents_know(tmp_path) -> None:
     assert checked > 10
 
 
+@pytest.mark.usefixtures("without_anew")
 def test_first_generations_and_other_strategies_begin_fresh(tmp_path) -> None:
     for name in ("random", "progressive"):
         made = Remembering()
@@ -514,6 +558,7 @@ def test_first_generations_and_other_strategies_begin_fresh(tmp_path) -> None:
     assert sum(map(bool, begins[8:])) > 40
 
 
+@pytest.mark.usefixtures("without_anew")
 @pytest.mark.usefixtures("small")
 def test_what_was_left_behind_in_the_first_rung_may_be_a_parent(tmp_path) -> None:
     """It is in the population, so its weights are kept as long as it is."""
@@ -529,6 +574,7 @@ def test_what_was_left_behind_in_the_first_rung_may_be_a_parent(tmp_path) -> Non
     }
 
 
+@pytest.mark.usefixtures("without_anew")
 def test_later_generations_start_better_for_what_they_inherit(tmp_path) -> None:
     """After one pass, on a problem that takes more than one: better than the same children without parents."""
     made = Watching(300, Plan(epochs=1, batch_size=32, learning_rate=3e-3))
@@ -571,7 +617,8 @@ def test_a_ledger_that_another_program_has_locked(tmp_path, monkeypatch, rung) -
         with pytest.raises(InputError, match=r"cannot be written \(database is locked\); what was done before is kept"):
             place.run("genetic")
         other.execute("ROLLBACK")
-    assert rows(place.ledger) == [row for row in rows(whole.ledger) if row["rung"] < rung]
+    searched = [row for row in rows(whole.ledger) if row["proposer"] == "genetic"]
+    assert rows(place.ledger) == [row for row in searched if row["rung"] < rung]
     assert told(place.run("genetic").found) == wanted
     assert rows(place.ledger) == rows(whole.ledger)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plait.classical._base import ClassicalSpec
 from plait.classical.decision import ClassicalDecision
@@ -36,6 +36,7 @@ class Candidate(BaseModel):
         classical: For a classical model.
         members: For an ensemble: what it averages.
         counts: How often each member counts.
+        modality_dropout: How often a modality of a training row is dropped; its weights then begin block-diagonal.
         proposer: The strategy that found it; empty for what always competes.
     """
 
@@ -50,6 +51,7 @@ class Candidate(BaseModel):
     classical: ClassicalSpec | None = None
     members: tuple[Candidate, ...] = ()
     counts: tuple[int, ...] = ()
+    modality_dropout: float = Field(0.0, ge=0, lt=1)
     proposer: str = ""
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.trials import described, packed, unpacked
+from plait.search.cka import last_similarities
 from plait.search.competitors import competitors
 from plait.search.ensemble import ensemble_of
 from plait.search.evaluator import Evaluator
@@ -74,7 +76,8 @@ class EvaluateStage(Stage):
 
     def candidates(self, fit: Fit) -> list[Candidate]:
         """What competes in this fit."""
-        standing = competitors(fit.widths(), fit.results["screen"]["kept"])
+        kept = fit.results["screen"]["kept"]
+        standing = competitors(fit.widths(), kept, likeness_of(fit, kept))
         known = {str(candidate.architecture) for candidate in standing}
         found = [Candidate.model_validate(told) for told in fit.results["search"]["finalists"]]
         fresh: dict[str, Candidate] = {}
@@ -93,3 +96,13 @@ class EvaluateStage(Stage):
         if limit is None:
             return None
         return lambda trainings: max(0.0, (fit.clock.left - RESERVE * limit) / max(1, trainings))
+
+
+def likeness_of(fit: Fit, names: Sequence[str]) -> dict[tuple[str, str], float]:
+    """Linear CKA of the last hidden layers of every two modalities, on training rows."""
+    rows = np.concatenate([fit.train, fit.validation])
+    widths = {name: fit.widths()[name] for name in names}
+    return last_similarities(
+        fit.states, {name: fit.decoded[name].present[rows] for name in names}, widths, np.arange(len(fit.train)),
+        fit.options.seed,
+    )  # fmt: skip

@@ -78,7 +78,10 @@ class FinetuneStage(Stage):
         started = time.monotonic()
         model = self._model(fit, trial)
         rows, labels = raw_rows(fit, model.names), fit.labels.at(fit.validation)
-        plan = Plan(EPOCHS, 64, LEARNING_RATE, patience=3, seed=fit.options.seed, seconds=seconds)
+        plan = Plan(
+            EPOCHS, 64, LEARNING_RATE, patience=3, seed=fit.options.seed, seconds=seconds,
+            modality_dropout=trial.candidate.modality_dropout,
+        )  # fmt: skip
         trainer = Trainer(model, [Supervised()], plan, device=fit.options.torch_device())
         fit.narrator.begin("Fine-tuning end to end")
         history = trainer.fit(rows.at(fit.train[fit.labels.anything[fit.train]]), rows.at(fit.validation))

@@ -48,6 +48,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
             "validation": measure_all(fit.tasks, fit.trials[choice.chosen].outputs[0], fit.labels.at(fit.validation)),
             "test": test["metrics"],
         },
+        "robustness": test["robustness"],
         "data": _data(fit),
         "stages": {name: round(seconds, 3) for name, seconds in fit.seconds.items()},
         "notes": fit.notes,

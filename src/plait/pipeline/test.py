@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from plait.data.batches import Rows
+from plait.explain.robustness import robustness
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.finetune import raw_rows
@@ -26,20 +27,22 @@ class TestStage(Stage):
     def work(self, fit: Fit) -> dict[str, Any]:
         """Score all candidates on the test rows; null figures where there are none."""
         if len(fit.test) == 0:
-            return {"scores": None, "low": None, "high": None, "metrics": None}
+            return {"scores": None, "low": None, "high": None, "metrics": None, "robustness": None}
         states = encode_rows(fit, fit.test)
         labels = fit.labels.at(fit.test)
         rows = Rows(states, {n: fit.decoded[n].present[fit.test] for n in states}, index=np.arange(len(fit.test)))
-        outputs = []
+        models: list[tuple[Model, Rows, int | None]] = []
         for position, trial in enumerate(fit.trials):
             if fit.finetuned is not None and position == fit.chosen.chosen:  # its networks are its own
-                told = fit.finetuned.predict(raw_rows(fit, fit.finetuned.names).at(fit.test))
-                outputs.append({name: values.numpy() for name, values in told.items()})
+                models.append((fit.finetuned, raw_rows(fit, fit.finetuned.names).at(fit.test), None))
                 continue
             module = fit.decision(trial)
             model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
             read = replace(rows, values={n: fit.decoded[n].values[fit.test] for n in trial.candidate.raw})
-            outputs.append({name: values.numpy() for name, values in model.predict(read, 4096).items()})
+            models.append((model, read, 4096))
+        told = [model.predict(asked, size) for model, asked, size in models]
+        outputs = [{name: values.numpy() for name, values in one.items()} for one in told]
+        chosen, asked, size = models[fit.chosen.chosen]
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
         low, high = intervals(drawn)
         return {
@@ -47,6 +50,14 @@ class TestStage(Stage):
             "low": low,
             "high": high,
             "metrics": measure_all(fit.tasks, outputs[fit.chosen.chosen], labels),
+            "robustness": robustness(
+                lambda one: chosen.predict(one, size),
+                asked,
+                fit.trials[fit.chosen.chosen].candidate.used,
+                fit.tasks,
+                labels,
+                fit.options.metric,
+            ),
         }
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:

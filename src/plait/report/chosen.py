@@ -66,3 +66,39 @@ def _metrics(content: Content, task: Mapping[str, Any], parts: list[str]) -> Met
         for name in names
     )
     return Metrics(task["name"], task["kind"], tuple((part, count(told[part]["n"])) for part in parts), tuple(rows))
+
+
+@dataclass(frozen=True)
+class Robust:
+    """Test figures where only some modalities are left.
+
+    Attributes:
+        heads: Of the columns after the score: a task's first metric each.
+        rows: (modalities that are left, score, figures).
+    """
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+def robust(content: Content) -> Robust | None:
+    """What is left of the test figures without some modalities; None without test rows, or with one modality."""
+    told = content.get("robustness") or []
+    if len(told) < 2:
+        return None
+    tasks = [task["name"] for task in content["tasks"]]
+    first = {name: next(iter(told[0]["tasks"][name]["metrics"])) for name in tasks}
+    heads = tuple(
+        metric_head(first[name]) if len(tasks) == 1 else f"{metric_head(first[name])}, {name}" for name in tasks
+    )
+    return Robust(
+        heads,
+        tuple(
+            (
+                " + ".join(one["present"]),
+                number(one["score"], 4),
+                tuple(number(one["tasks"][name]["metrics"][first[name]], 4) for name in tasks),
+            )
+            for one in told
+        ),
+    )

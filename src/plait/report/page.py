@@ -138,6 +138,7 @@ def _chosen(content: Content) -> dict[str, Any]:
         "finetuned": searched.finetuned(content),
         "search": searched.searched(content),
         "metrics": chosen.metrics(content),
+        "robust": chosen.robust(content),
     }
 
 

@@ -152,6 +152,20 @@ def _tabular(reader: Mapping[str, Any]) -> str:
     return ", ".join(counted(found[kind], *nouns[kind]) for kind in nouns if found[kind]) or "no column"
 
 
+def _set(reader: Mapping[str, Any]) -> str:
+    return f"{counted(len(reader['columns']), 'item')} of {reader_words(reader['item'])}"
+
+
+def _text(reader: Mapping[str, Any]) -> str:
+    learned = len(str(reader["merges"]).splitlines())
+    return f"up to {counted(int(reader['tokens']), 'token')}, {counted(256 + learned, 'subword')}"
+
+
+def _series(reader: Mapping[str, Any]) -> str:
+    shape = f"{counted(int(reader['steps']), 'step')} of {counted(int(reader['channels']), 'channel')}"
+    return shape if reader["every"] == 1 else f"{shape}, each the mean of {reader['every']}"
+
+
 def _any_reader(reader: Mapping[str, Any]) -> str:
     """Every plain option of a reader that has no words of its own."""
     plain = {key: value for key, value in reader.items() if key != "kind" and isinstance(value, int | float | str)}
@@ -160,9 +174,12 @@ def _any_reader(reader: Mapping[str, Any]) -> str:
 
 READER_WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "image": _image,
+    "set": _set,
     "audio": _audio,
     "vector": _vector,
     "tabular": _tabular,
+    "text": _text,
+    "series": _series,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def layer_similarities(
     Returns:
         By (modality, layer, other modality, layer), modalities in sorted order; 0 for a pair that no two rows have.
     """
-    chosen = np.sort(np.random.default_rng([seed, 0xCCA]).permutation(rows)[:MOST_ROWS])
+    chosen = _drawn(rows, seed)
     names = sorted(widths)
     layers = {name: np.split(np.asarray(states[name][chosen]), np.cumsum(widths[name])[:-1], axis=1) for name in names}
     found = {}
@@ -68,3 +69,31 @@ def layer_similarities(
                 for j, y in enumerate(layers[other]):
                     found[one, i, other, j] = linear_cka(x[both], y[both]) if both.sum() > 1 else 0.0
     return found
+
+
+def last_similarities(
+    states: Mapping[str, NDArray[np.float32]],
+    present: Mapping[str, NDArray[np.bool_]],
+    widths: Mapping[str, Sequence[int]],
+    rows: NDArray[np.int64],
+    seed: int = 0,
+) -> dict[tuple[str, str], float]:
+    """Linear CKA of the last hidden layers of every two modalities, by names in sorted order.
+
+    Arguments are those of `layer_similarities`; a pair that no two rows have is 0.
+    """
+    chosen = _drawn(rows, seed)
+    last = {}
+    for name, sizes in widths.items():
+        end = sum(sizes[:-1])
+        last[name] = np.asarray(states[name][chosen])[:, end - sizes[-2] : end]
+    found = {}
+    for one, other in combinations(sorted(widths), 2):
+        both = present[one][chosen] & present[other][chosen]
+        found[one, other] = linear_cka(last[one][both], last[other][both]) if both.sum() > 1 else 0.0
+    return found
+
+
+def _drawn(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """At most `MOST_ROWS` of some rows, in order."""
+    return np.sort(np.random.default_rng([seed, 0xCCA]).permutation(rows)[:MOST_ROWS])

@@ -7,14 +7,22 @@ from collections.abc import Mapping, Sequence
 from plait.fusion.architecture import Architecture, concat_of
 from plait.fusion.candidates import Candidate
 from plait.fusion.late import LATE_RULES
+from plait.fusion.moddrop import RATE, merged_by_likeness
+
+MODDROP = "moddrop"
 
 
-def competitors(widths: Mapping[str, Sequence[int]], kept: Sequence[str] | None = None) -> list[Candidate]:
+def competitors(
+    widths: Mapping[str, Sequence[int]], kept: Sequence[str] | None = None,
+    likeness: Mapping[tuple[str, str], float] | None = None,
+) -> list[Candidate]:  # fmt: skip
     """What always competes, in the order of costs.
 
     Args:
         widths: By modality, widths of layers 0..L+1.
         kept: The modalities that are fused; all by default. The others compete alone.
+        likeness: How alike the last layers of two modalities are, by names in sorted order; without it, nothing
+            competes that is merged by likeness.
     """
     found = [Candidate(name=name, kind="unimodal", modality=name) for name in sorted(widths)]
     names = tuple(sorted(widths if kept is None else kept))
@@ -23,6 +31,11 @@ def competitors(widths: Mapping[str, Sequence[int]], kept: Sequence[str] | None 
         found += [Candidate(name=f"late {rule}", kind="late", rule=rule, modalities=names) for rule in LATE_RULES]
         found.append(Candidate(name="early", kind="early", architecture=concat_of(dict.fromkeys(names, 0), depth=2)))
         found.append(Candidate(name="concat of last layers", kind="architecture", architecture=_concat(widths, 1.0)))
+        if likeness is not None:
+            merged = merged_by_likeness({name: len(layers) - 2 for name, layers in widths.items()}, likeness)
+            found.append(
+                Candidate(name=MODDROP, kind="architecture", architecture=merged, modality_dropout=RATE)
+            )  # fmt: skip
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -18,6 +18,7 @@ from plait.encoders.cache import moments_of
 from plait.fusion.architecture import Architecture
 from plait.fusion.candidates import Candidate, Decision
 from plait.fusion.late import LateFusion, decisions_of
+from plait.fusion.moddrop import block_diagonal
 from plait.fusion.network import WIDTH, FusionNetwork
 from plait.fusion.stack import Member, Sizes
 from plait.fusion.stack.weights import inherited, pieces_of, state_dict_of
@@ -150,10 +151,17 @@ class Evaluator:
     @cached_property
     def trainer(self) -> StackTrainer:
         """Trains architectures, many at once."""
-        gaps = frozenset(
+        return self._trainer(
             name for name in self.widths if not all(rows.present[name][rows.index].all() for rows in self._parts)
         )
-        sizes = Sizes(self.widths, tuple(task.outputs for task in self.tasks), WIDTH, gaps)
+
+    @cached_property
+    def dropping(self) -> StackTrainer:
+        """Trains architectures where any modality may be dropped."""
+        return self._trainer(self.widths)
+
+    def _trainer(self, gaps: Iterable[str]) -> StackTrainer:
+        sizes = Sizes(self.widths, tuple(task.outputs for task in self.tasks), WIDTH, frozenset(gaps))
         return StackTrainer(*self._parts, self.labels, sizes, self.tasks, self.moments, self.device, self.stack)
 
     @property
@@ -161,21 +169,35 @@ class Evaluator:
         return self.train, self.validation
 
     def _trained(self, candidates: Sequence[Candidate], seconds: Callable[[int], float] | None) -> list[Trial]:
-        """Trials of architectures, trained together from one seed after another."""
+        """Trials of architectures: those of which no modality is dropped together, then the others."""
+        trials: dict[int, Trial] = {}
+        for rate in sorted({candidate.modality_dropout for candidate in candidates}):
+            places = [at for at, candidate in enumerate(candidates) if candidate.modality_dropout == rate]
+            later = len(candidates) - len(trials) - len(places)
+            found = self._together([candidates[at] for at in places], rate, later * self.seeds, seconds)
+            trials |= zip(places, found, strict=True)
+        return [trials[at] for at in range(len(candidates))]
+
+    def _together(
+        self, candidates: Sequence[Candidate], rate: float, others: int, seconds: Callable[[int], float] | None
+    ) -> list[Trial]:
+        """Trials of architectures, trained together from one seed after another; so many others are still to come."""
         learned: list[list[Learned]] = []
         started = time.monotonic()
-        before = self.trainer.cut
-        for offset in range(self.seeds if candidates else 0):
+        rate = max(rate, self.plan.modality_dropout)
+        trainer = self.dropping if rate else self.trainer
+        before = trainer.cut
+        for offset in range(self.seeds):
             seed = self.plan.seed + 1000 * offset
-            later = (self.seeds - offset - 1) * len(candidates)
-            members = [Member(candidate.architecture, seed) for candidate in candidates if candidate.architecture]
+            later = others + (self.seeds - offset - 1) * len(candidates)
+            members = [self._first(candidate, seed, trainer.sizes) for candidate in candidates]
             learned.append(
-                self.trainer.whole(
-                    members, replace(self.plan, seed=seed), self.metric,
+                trainer.whole(
+                    members, replace(self.plan, seed=seed, modality_dropout=rate), self.metric,
                     None if seconds is None else partial(_limit, seconds, later),
                 )
             )  # fmt: skip
-        self.cut += self.trainer.cut - before
+        self.cut += trainer.cut - before
         each = (time.monotonic() - started) / max(1, len(candidates))
         found = []
         for candidate, *seeds in zip(candidates, *learned, strict=True):
@@ -184,6 +206,18 @@ class Evaluator:
                 trial_of(candidate, tuple(one.outputs for one in seeds), scores, each, self.network(seeds[0].member))
             )
         return found
+
+    def _first(self, candidate: Candidate, seed: int, sizes: Sizes) -> Member:
+        """An architecture before its first step."""
+        if candidate.architecture is None:
+            raise TypeError(f"{candidate.name} is no architecture")
+        member = Member(candidate.architecture, seed)
+        if not candidate.modality_dropout:
+            return member
+        weights = member.fresh(sizes).weights
+        if weights is None:
+            return member
+        return replace(member, weights=block_diagonal(member.architecture, sizes, weights))
 
     def rung(
         self, members: Sequence[Member], first: int, last: int, left: Callable[[], float] | None = None

@@ -29,6 +29,10 @@ BATCH = 64
 FEWEST = 16
 """Architectures asked for at once: an eighth of all, within these bounds; a surrogate is refitted as often."""
 
+ANEW = 12
+"""Of a strategy whose points inherit weights, so many of the best are trained anew, at most a quarter of all trials:
+their scores are of trainings of different length, and it is those of equal length that decide."""
+
 HALVED_FROM = 24
 SURVIVORS = 1 / 3
 """In batches from this size on, only the best third is trained for more than a third of the passes."""
@@ -112,6 +116,8 @@ class Search:
         """
         done, best, best_at = 0, -math.inf, 0
         size = BATCH if trials is None else max(FEWEST, min(BATCH, trials // 8))
+        anew = 0 if not _inherits(strategy) else ANEW if trials is None else min(ANEW, trials // 4)
+        trials = None if trials is None else trials - anew
         started = time.monotonic()
         while done < (MOST if trials is None else trials) and (left is None or done == 0 or left() > 0):
             asked = strategy.ask(size if trials is None else min(size, trials - done))
@@ -129,10 +135,23 @@ class Search:
             if trials is None and done - best_at >= PATIENCE:
                 break
         self._kept(name).sweep(None)
-        self.found.best[name] = strategy.best(finalists)
+        self.found.best[name] = self._anew(name, strategy, strategy.best(anew), left)[:finalists]
+        self.found.best[name] = self.found.best[name] or strategy.best(finalists)
         self.found.cut |= left is not None and left() <= 0
         self.found.surrogate += strategy.quality
         self.found.exhausted |= done >= strategy.space.size()
+
+    def _anew(
+        self, name: str, strategy: Strategy[Architecture], best: Sequence[Architecture],
+        left: Callable[[], float] | None,
+    ) -> list[Architecture]:  # fmt: skip
+        """The best points by the scores of trainings that began fresh, the best first; those that time allowed."""
+        heirs = [point for point in best if point in strategy.parents]
+        fresh = self._evaluate(f"{name}, anew", heirs, left) if heirs else []
+        scores = dict(zip(heirs, fresh, strict=False))
+        scores |= {point: strategy.scores[point][0] for point in best if point not in strategy.parents}
+        known = [point for point in best if scores.get(point) is not None]
+        return sorted(known, key=lambda point: (-_number(scores[point]), str(point)))
 
     def prune(
         self, space: Space[Architecture], start: Architecture, trials: int | None,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plait.data.batches import Rows, shuffled
+from plait.fusion.moddrop import kept_modalities
 from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed
 from plait.fusion.stack.inputs import Moments, States
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
@@ -178,12 +179,23 @@ class StackTrainer:
         order = shuffled(len(self.train.rows), plan.batch_size, plan.seed, epoch)
         steps = plan.epochs * len(order)
         done = 0.0
-        for batch in StackFeed(stack.layout, self.train).batches(order):
+        for batch in StackFeed(stack.layout, self.train, self._kept(plan, epoch)).batches(order):
             stack.step(batch, lambda step, late=done: plan.learning_rate * rate_at(max(late, min(1.0, step / steps))))  # type: ignore[misc]
             done = spent() if spent is not None else 0.0
             if done >= 1:
                 break
         return done
+
+    def _kept(self, plan: Plan, epoch: int) -> dict[str, NDArray[np.bool_]]:
+        """By modality, [training rows] of bool: what is not dropped in this pass, whatever the company."""
+        if not plan.modality_dropout:
+            return {}
+        rows = self.train.rows
+        names = sorted(rows.present)
+        present = torch.from_numpy(np.stack([np.asarray(rows.present[name][rows.index]) for name in names]))
+        seed = int(np.random.SeedSequence([plan.seed, epoch, 0xD809]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        kept = kept_modalities(present, plan.modality_dropout, torch.Generator().manual_seed(seed))
+        return dict(zip(names, kept.numpy(), strict=True))
 
     def _chunks(self) -> list[NDArray[np.int64]]:
         rows = np.arange(len(self.validation.rows))

@@ -17,6 +17,7 @@ from plait.data.batches import Batch, Rows, shuffled
 from plait.data.digest import key_of
 from plait.encoders.cache import weights_digest
 from plait.exceptions import InputError
+from plait.fusion.moddrop import kept_modalities
 from plait.objectives._base import Objective
 from plait.tasks.score import Labels, score
 from plait.training.checkpoints import from_json_tensor, json_tensor, load_into, load_tensors, save_tensors
@@ -37,6 +38,7 @@ class Plan:
         patience: Epochs without a better validation score before training stops; None never stops early.
         seed: Decides initial weights, batches and dropout.
         seconds: Wall-clock limit; None goes by counts alone, and no clock is read.
+        modality_dropout: How often a modality of a training row is dropped, 0 to 1 (ModDrop, Neverova et al. 2016).
     """
 
     epochs: int
@@ -47,6 +49,7 @@ class Plan:
     patience: int | None = None
     seed: int = 0
     seconds: float | None = None
+    modality_dropout: float = 0.0
 
 
 def passes(steps: int, rows: int, batch_size: int, fewest: int, most: int) -> int:
@@ -155,6 +158,8 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate * rate_at(self.progress)
+        if self.plan.modality_dropout:
+            batch = without_some(batch, self.plan.modality_dropout)
         for objective in self.objectives:
             batch = objective.before_batch(batch)
         terms = self.losses(batch)
@@ -277,6 +282,12 @@ class Trainer:
             index, slot = name.split("/")
             state.setdefault(int(index), {})[slot] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+
+def without_some(batch: Batch, rate: float) -> Batch:
+    """The batch with some modalities of its rows dropped, drawn from torch's own generator."""
+    kept = kept_modalities(torch.stack(list(batch.present.values())), rate)
+    return replace(batch, present=dict(zip(batch.present, kept, strict=True)))
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

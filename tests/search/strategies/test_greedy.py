@@ -35,7 +35,7 @@ def test_children_of_the_best_come_in_the_order_of_the_hint() -> None:
     strategy.tell(first, [1.0 if point == (2,) else None for point in first])
     found = strategy.ask(4)
     assert found == [(2, 0), (2, 1), (2, 2), (2, 3)]
-    assert all(strategy.parents[child] == ((2,),) for child in found)
+    assert not strategy.parents, "scores of trainings of different length could not be compared"
 
 
 def test_where_the_hint_knows_nothing_the_order_goes_by_the_seed() -> None:
@@ -67,5 +67,5 @@ def test_more_parents_give_more_to_choose_from(monkeypatch) -> None:
     counts = []
     for count in (1, 3):
         monkeypatch.setattr(greedy, "PARENTS", count)
-        counts.append(len({*strategy._near().values()}))
-    assert counts == [1, 3]
+        counts.append(len(strategy._near()))
+    assert counts[0] < counts[1]

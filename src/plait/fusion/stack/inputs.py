@@ -100,10 +100,13 @@ class StackFeed:
     Args:
         layout: The stack's plan.
         states: The rows.
+        kept: By modality, [rows] of bool: what is not dropped; all of it by default.
     """
 
-    def __init__(self, layout: Layout, states: States) -> None:
-        self.layout, self.states = layout, states
+    def __init__(
+        self, layout: Layout, states: States, kept: Mapping[str, NDArray[np.bool_]] | None = None
+    ) -> None:  # fmt: skip
+        self.layout, self.states, self.kept = layout, states, kept or {}
         self.gaps = sorted(layout.sizes.gaps)
 
     def batches(self, positions: Sequence[NDArray[np.int64]]) -> Iterator[StackBatch]:
@@ -130,6 +133,10 @@ class StackFeed:
         wanted = {state for reading in self.layout.readings for state in reading.states}
         layers = {state: self.states.layer(state, every) for state in wanted}
         masks = [torch.from_numpy(np.asarray(rows.present[name][index])) for name in self.gaps]
+        masks = [
+            mask & torch.from_numpy(self.kept[name][every]) if name in self.kept else mask
+            for name, mask in zip(self.gaps, masks, strict=True)
+        ]
         present = (torch.stack(masks) if masks else torch.zeros(0, len(every), dtype=torch.bool)).to(device)
         here = dict(zip(self.gaps, present, strict=True))
         matrices = [self._matrix(reading, layers, here) for reading in self.layout.readings]
@@ -154,6 +161,8 @@ class StackFeed:
             if mask is None:
                 parts += [values, torch.ones(len(values), 1, device=values.device)]
                 continue
+            if state[0] in self.kept:
+                values = torch.where(mask[:, None], values, 0.0)
             parts += [values, mask[:, None].float()]
             if reading.stand_ins:
                 parts.append((~mask)[:, None].float())

@@ -18,32 +18,27 @@ class GreedySearch(HintedStrategy[P]):
     """Level one by the hint, then what is near the best points seen, by the hint (own choice).
 
     Points that grow from the best few and their neighbours are asked for in the order of the hint; where it knows no
-    difference, at random. Scores decide whose children are looked at, the hint which children. `parents` has whose.
+    difference, at random. Scores decide whose children are looked at, the hint which children. Nobody inherits weights:
+    scores of trainings of different length could not be compared.
     """
 
     def propose(self, count: int) -> list[P]:
         """Points of level one, then children and neighbours of the best."""
         found = self.highest(first, 1) if (first := min(count, self._left_of_first())) else []
         taken = {*self.asked, *found}
-        near = {child: parent for child, parent in self._near().items() if child not in taken}
+        near = [point for point in self._near() if point not in taken]
         chosen = sorted(near, key=lambda point: -self.hint_of(point))[: count - len(found)]
-        self.parents |= {child: (near[child],) for child in chosen}
         return self.filled([*found, *chosen], count)
-
-    def ancestors(self) -> list[P]:
-        """The best, whose children come next."""
-        return self.best(PARENTS)
 
     def _left_of_first(self) -> int:
         """How many points of level one are still to be asked for at first."""
         most = FIRST if self.budget is None else max(1, int(FIRST_SHARE * self.budget))
         return max(0, min(most, self.space.size(1)) - len(self.asked))
 
-    def _near(self) -> dict[P, P]:
-        """Children and neighbours of the best points, in random order, with the best point each comes from."""
-        found: dict[P, P] = {}
+    def _near(self) -> list[P]:
+        """Children and neighbours of the best points, in random order."""
+        found: dict[P, None] = {}
         for parent in self.best(PARENTS):
-            near = [*self.space.grow(parent, self.rng, CHILDREN), *self.space.neighbours(parent)]
-            found = {near[i]: parent for i in self.rng.permutation(len(near))} | found
+            found |= dict.fromkeys([*self.space.grow(parent, self.rng, CHILDREN), *self.space.neighbours(parent)])
         points = list(found)
-        return {points[i]: found[points[i]] for i in self.rng.permutation(len(points))}
+        return [points[i] for i in self.rng.permutation(len(points))]
