@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from types import NoneType
@@ -36,7 +38,7 @@ from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_targets
 from plait.training.checkpoints import load_into
-from plait.training.model import Model, UnimodalNetwork
+from plait.training.model import Model, UnimodalNetwork, ValuesOnly
 
 BadRows = Literal["fail", "skip"]
 
@@ -219,16 +221,22 @@ class Predictor:
                 self.model = self._model(described)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{run / 'plait.json'} is damaged ({error!r}); restore it, or fit again.") from error
+        self._told = _other_version(run, manifest, self.candidate)
+        for sentence in self._told:
+            logging.getLogger("plait").warning(sentence)
 
     def _model(self, described: Mapping[str, Any]) -> Model:
         path, tensors = self.run / WEIGHTS, load_weights(self.run, self.manifest)
         networks = {
             name: UnimodalNetwork(ENCODERS[described[name]["encoder"]].build(self.readers[name]), self.tasks)
+            if name in self.candidate.encoded
+            else ValuesOnly()
             for name in self.candidate.used
         }
         for number, network in enumerate(networks.values()):
             load_into(network, _part(tensors, f"network/{number}/"), str(path))
-        decision = self.candidate.build({name: entry["widths"] for name, entry in described.items()}, self.tasks)
+        widths = {name: entry["widths"] for name, entry in described.items()}
+        decision = self.candidate.build(widths, self.tasks, self.readers)
         load_into(decision, _part(tensors, "decision/"), str(path))
         return Model(networks, decision, self.tasks).eval().requires_grad_(False)
 
@@ -324,8 +332,8 @@ class Predictor:
 
     @property
     def notes(self) -> list[str]:
-        """What the fit had to tell."""
-        return list(self.manifest["notes"])
+        """What the fit had to tell, and what loading had."""
+        return [*self.manifest["notes"], *self._told]
 
     def __repr__(self) -> str:
         targets = ", ".join(task.name for task in self.tasks)
@@ -409,6 +417,17 @@ class Predictor:
             for index, label in enumerate(task.classes):
                 columns[f"{task.name}__{label}"] = chances[:, index]
         return pd.DataFrame(columns)
+
+
+def _other_version(run: Path, manifest: Mapping[str, Any], candidate: Candidate) -> list[str]:
+    """A warning where a classical model was fitted by another scikit-learn than the one that is to ask it."""
+    here, there = version("scikit-learn"), manifest.get("versions", {}).get("scikit-learn")
+    if there == here or not any(one.classical for one in (candidate, *candidate.members)):
+        return []
+    return [
+        f"The classical model in {run} was fitted with scikit-learn {there}, and {here} is installed: its answers may "
+        "differ. Install that version, or fit again."
+    ]
 
 
 def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:
