@@ -55,6 +55,14 @@ def test_items_are_read_as_their_own_reader_reads_them(reader: SetReader) -> Non
     assert not found.values[7].any()
 
 
+def test_classical_models_read_the_mean_of_the_items_that_are_there(reader: SetReader) -> None:
+    values = reader.read(cells()).values
+    told = reader.features(values)
+    np.testing.assert_allclose(told[0], values[0, :, :-1].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(told[3], values[3, [0, 2], :-1].mean(axis=0), rtol=1e-6)
+    assert np.isnan(told[5]).all()
+
+
 def test_it_travels_as_json(reader: SetReader) -> None:
     again = load_reader(reader.model_dump(mode="json"))
     np.testing.assert_array_equal(again.read(cells()).values, reader.read(cells()).values)

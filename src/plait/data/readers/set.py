@@ -7,9 +7,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import SerializeAsAny, field_validator
+from scipy import sparse
 
-from plait.data.readers._base import READERS, Reader, Reading, load_reader
+from plait.data.readers._base import READERS, Features, Reader, Reading, load_reader
 from plait.data.schema import Column
 from plait.data.table import Table
 
@@ -48,6 +50,22 @@ class SetReader(Reader):
     def dtype(self) -> np.dtype[Any]:
         """That of an item."""
         return self.item.dtype
+
+    def features(self, values: NDArray[Any]) -> Features | None:
+        """The mean of the items' features over those that are there; of terms, their sum. [rows, n]"""
+        rows, count = values.shape[:2]
+        there = values[:, :, -1] > 0
+        told = self.item.features(values[:, :, :-1].reshape(rows * count, *self.item.shape))
+        if told is None:
+            return None
+        if sparse.issparse(told):
+            at = np.flatnonzero(there)
+            shape = (rows, rows * count)
+            return sparse.csr_matrix(sparse.csr_matrix((np.ones(len(at)), (at // count, at)), shape=shape) @ told)
+        items = np.where(there[:, :, None], np.asarray(told).reshape(rows, count, told.shape[1]), np.nan)
+        known = ~np.isnan(items)
+        sums = np.where(known, items, 0).sum(axis=1)
+        return np.where(known.any(axis=1), sums / known.sum(axis=1).clip(1), np.nan)
 
     def read(self, cells: Table) -> Reading:
         """Read column after column."""
