@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from plait.classical._base import FAMILIES, Family, Shape
 from plait.data.readers._base import Features
 
-LEAVES = 15
+FEW_ROWS = 2_000
+LEAVES, ROWS_PER_LEAF = 15, 20
+FEW_LEAVES, FEW_ROWS_PER_LEAF = 6, 5
+"""Of small tables: shallower trees, with smaller leaves."""
 
 
 def rounds_of(shape: Shape) -> int:
@@ -37,9 +40,12 @@ class Boosting(Family):
         """Fit all rounds."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+        few = len(targets) < FEW_ROWS
         kind = HistGradientBoostingRegressor if outputs == 1 else HistGradientBoostingClassifier
         return kind(
-            max_iter=rounds_of(Shape(len(targets), features.shape[1], outputs)), max_leaf_nodes=LEAVES,
+            max_iter=rounds_of(Shape(len(targets), features.shape[1], outputs)),
+            max_leaf_nodes=FEW_LEAVES if few else LEAVES,
+            min_samples_leaf=FEW_ROWS_PER_LEAF if few else ROWS_PER_LEAF,
             l2_regularization=1.0, early_stopping=False, random_state=seed,
         ).fit(features, targets)  # fmt: skip
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from plait.classical._base import FAMILIES, Family, Shape
 from plait.data.readers._base import Features
 
-FEWEST, MOST = 16, 128
-ROWS_PER_TREE = 8
+FEWEST, MOST = 16, 200
+ROWS_PER_TREE = 4
+LOOKED_AT = 64
 
 
 def trees_of(rows: int) -> int:
@@ -43,9 +44,8 @@ class Forest(Family):
 
 
 def tried(columns: int, outputs: int) -> int:
-    """Features looked at in every node: the root of their number for classes; for numbers a third, up to 32."""
-    root = math.isqrt(columns)
-    return max(1, root, min(32, columns // 3) if outputs == 1 else 0)
+    """Features looked at in every node: the root of their number for classes; for numbers all, up to 64."""
+    return max(1, math.isqrt(columns), min(LOOKED_AT, columns) if outputs == 1 else 0)
 
 
 FAMILIES.register(Forest.name)(Forest())

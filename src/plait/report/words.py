@@ -147,7 +147,7 @@ def _vector(reader: Mapping[str, Any]) -> str:
 
 
 def _tabular(reader: Mapping[str, Any]) -> str:
-    found = Counter(field["kind"] for field in reader["fields"])
+    found = Counter(field["kind"] for field in reader["fields"] if not field.get("again"))
     nouns = {"numeric": ("number", "numbers"), "categorical": ("category", "categories"), "date": ("date", "dates")}
     return ", ".join(counted(found[kind], *nouns[kind]) for kind in nouns if found[kind]) or "no column"
 

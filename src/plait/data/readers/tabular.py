@@ -29,7 +29,11 @@ _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]
 
 
 class Field(BaseModel):
-    """One column of the modality: its values stand at `start` .. `start + width` of the row's array."""
+    """One column of the modality: its values stand at `start` .. `start + width` of the row's array.
+
+    `again` says that the column stands before as numbers and here as categories: whole numbers of few values may be
+    both (rooms of a house, its zip code). `skewed` says of positive numbers that their logarithm is less skewed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,11 +42,15 @@ class Field(BaseModel):
     start: int
     width: int
     categories: tuple[str, ...] = ()
+    again: bool = False
+    skewed: bool = False
 
 
 @READERS.register("tabular")
 class TabularReader(Reader):
     """Numbers [values]: a number as it is, a date as four numbers, a category as its code; NaN where a cell is empty.
+
+    Whole numbers of which few values come again and again stand there twice, as numbers and as categories.
 
     Category codes are 1..n in order of the training rows' categories sorted by name; 0 is a category never seen there
     (or beyond the 1,000 most frequent). Dates give days since 1970, month 1..12, weekday 0..6, hour 0..24.
@@ -59,13 +67,19 @@ class TabularReader(Reader):
         for column in columns:
             width = len(DATE_PARTS) if column.kind == "date" else 1
             categories = _categories(cells.column(column.name)) if column.kind == "categorical" else ()
-            fields.append(Field(name=column.name, kind=column.kind, start=start, width=width, categories=categories))
+            skewed, repeated = _looked_at(cells.column(column.name)) if column.kind == "numeric" else (False, ())
+            made = Field(name=column.name, kind=column.kind, start=start, width=width, categories=categories)
+            fields.append(made.model_copy(update={"skewed": skewed}))
             start += width
+            if repeated:
+                twin = {"kind": "categorical", "start": start, "categories": repeated, "again": True}
+                fields.append(made.model_copy(update=twin))
+                start += 1
         return cls(fields=tuple(fields))
 
     def misfit(self, cells: Table, columns: tuple[Column, ...]) -> str | None:
         """Columns that it lacks, that are not here, or of another kind."""
-        own, here = {f.name: f.kind for f in self.fields}, {c.name: c.kind for c in columns}
+        own, here = {f.name: f.kind for f in self.fields if not f.again}, {c.name: c.kind for c in columns}
         told = []
         if missing := [repr(name) for name in own if name not in here]:
             told.append(f"it reads {', '.join(missing)}, which is no input here")
@@ -104,6 +118,8 @@ class TabularReader(Reader):
     def features(self, values: NDArray[Any]) -> Features:
         """Numbers with NaN in empty cells, and a mark for each; a category as 0 or 1 for each of up to 64.
 
+        Beside skewed numbers stand their logarithms.
+
         Of a column with more categories stands the code, which trees can cut; an empty cell or a category never seen
         has a place of its own among the 0s and 1s.
         """
@@ -115,6 +131,8 @@ class TabularReader(Reader):
                 parts.append(np.where(np.isnan(part), empty, part) == np.arange(empty + 1))
             else:
                 parts += [part, np.isnan(part[:, :1])]
+            if field.skewed:
+                parts.append(np.log(np.maximum(part, np.float32(1e-30))))
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
@@ -169,6 +187,30 @@ def _categories(column: pa.ChunkedArray) -> tuple[str, ...]:
             counts[name] += count
     often = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple(sorted(name for name, _ in often[:MAX_CATEGORIES]))
+
+
+def _looked_at(column: pa.ChunkedArray) -> tuple[bool, tuple[str, ...]]:
+    """Whether the logarithm of training numbers is less skewed, and which whole numbers come again and again.
+
+    The latter are those of two rows or more, where they are `ONE_HOT` at most, and most rows have one of them.
+    """
+    values, _ = _numbers(column)
+    known = values[np.isfinite(values)].astype(np.float64)
+    if len(known) < 2 or np.ptp(known) == 0:
+        return False, ()
+    skewed = bool(known.min() > 0 and abs(_skewness(np.log(known))) < abs(_skewness(known)) - 0.5)
+    if (known != np.floor(known)).any():
+        return skewed, ()
+    found, counts = np.unique(known, return_counts=True)
+    often = counts >= 2
+    fits = len(found) >= 3 and often.sum() <= ONE_HOT and 2 * counts[often].sum() > len(known)
+    return skewed, tuple(sorted(str(int(value)) for value in found[often])) if fits else ()
+
+
+def _skewness(values: NDArray[np.float64]) -> float:
+    centred = values - values.mean()
+    deviation = float(centred.std())
+    return float((centred**3).mean() / deviation**3) if deviation > 0 else 0.0
 
 
 def _codes(column: pa.ChunkedArray, categories: tuple[str, ...]) -> NDArray[np.float32]:
