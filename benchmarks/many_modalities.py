@@ -34,7 +34,7 @@ def options() -> ArgumentParser:
     made.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of tables and fits (default 0 1 2)")
     made.add_argument("--trials", type=int, default=32, help="architectures to try (default 32)")
     made.add_argument("--rows", type=int, default=3_000, help="training rows (default 3000)")
-    made.add_argument("--strategy", default="progressive", help="how architectures are searched for")
+    made.add_argument("--strategy", default="greedy", help="how architectures are searched for")
     made.add_argument("--no-oracle", action="store_true", help="leave out the fit of the signals alone")
     made.add_argument("--out", help="keep tables and run folders in this folder")
     return made

@@ -67,7 +67,7 @@ def options() -> ArgumentParser:
     made.add_argument(
         "--pairs", type=int, help="training rows of c (default: as --rows); its encoders learn from --rows"
     )
-    made.add_argument("--strategy", default="progressive", help="how architectures are searched for")
+    made.add_argument("--strategy", default="greedy", help="how architectures are searched for")
     made.add_argument("--components", type=int, default=20, help="of b and c: components of the images (default 20)")
     made.add_argument("--snr", type=float, default=0.0, help="of b and c: signal-to-noise ratio in dB (default 0)")
     made.add_argument("--noise", type=int, default=4, help="of d: noise views (default 4)")

@@ -93,7 +93,7 @@ def fit(
             finished run, `run:FOLDER#NAME` where the modality is called NAME there. It stays as it is.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
         trials: Go by counts instead: the same seed then gives the same result, bit for bit on one CPU machine.
-        strategy: How architectures are searched for: progressive, genetic, greedy, similarity, exhaustive, random,
+        strategy: How architectures are searched for: greedy, progressive, genetic, similarity, exhaustive, random,
             or a sampler of Optuna like `optuna:tpe`.
         seed: Decides splits, weights, batches, bootstrap draws.
         metric: Compare candidates by this metric instead of 1 - loss / loss of the constant predictor.

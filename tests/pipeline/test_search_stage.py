@@ -28,7 +28,7 @@ def test_a_space_smaller_than_the_trials_is_searched_whole_and_told(
     predictor = plait.fit(vector_table, "label", out=tmp_path / "run", trials=100)
     assert f"The search tried all {small.size()} architectures that there are." in predictor.notes
     told = predictor.manifest["search"]
-    tried = [one["text"] for one in told["trials"] if one["proposer"] == "progressive"]
+    tried = [one["text"] for one in told["trials"] if one["proposer"] == "greedy"]
     assert sorted(tried) == sorted(map(str, small))
     assert told["space"]["size"] == small.size() == 5
 
@@ -57,10 +57,8 @@ def test_scores_are_in_the_ledger_and_known_ones_are_not_evaluated_again(
     run = tmp_path / "run"
     whole = plait.fit(vector_table, "label", out=run, trials=20)
     with sqlite3.connect(run / "trials.sqlite") as ledger:
-        rows = ledger.execute(
-            "SELECT name, score FROM trials WHERE proposer = 'progressive' ORDER BY number"
-        ).fetchall()
-    told = [(t["text"], t["score"]) for t in whole.manifest["search"]["trials"] if t["proposer"] == "progressive"]
+        rows = ledger.execute("SELECT name, score FROM trials WHERE proposer = 'greedy' ORDER BY number").fetchall()
+    told = [(t["text"], t["score"]) for t in whole.manifest["search"]["trials"] if t["proposer"] == "greedy"]
     assert rows == told
     (run / "stages" / "search.json").unlink()
     evaluated: list[str] = []

@@ -17,7 +17,7 @@ from plait.fusion.architecture import Architecture, concat_of
 from plait.pipeline.evaluate import fusion_plan
 from plait.pipeline.search import search_plan
 from plait.search import Ledger, choose
-from plait.search.runner import PRUNING, Search
+from plait.search.runner import ANEW, PRUNING, Search
 from plait.search.strategies import STRATEGIES, make_strategy, strategy_kind
 from plait.search.strategies.progressive import ProgressiveSearch
 
@@ -55,13 +55,14 @@ def candidate(architecture: Architecture, name: str = "") -> Candidate:
     return Candidate(name=name or str(architecture), kind="architecture", architecture=architecture)
 
 
-def found(problem: str, folder: Path, strategy: str = "progressive") -> tuple[Candidate, dict[str, float]]:
+def found(problem: str, folder: Path, strategy: str) -> tuple[Candidate, dict[str, float]]:
     """What a fit's search, comparison and choice come to, beside the concatenation of last hidden layers."""
     made = PROBLEMS[problem](0)
     space = FusionSpace({name: range(LAYERS) for name in made.states}, **SPACES.get(problem, {"max_cells": 2}))
     search = Search(made.evaluator(search_plan(TRAIN, 0)), Ledger(folder / "trials.sqlite"), 0)
     trials = TRIALS.get(problem, 72)
-    search.run(strategy, STRATEGIES[strategy](space, 0, trials), trials)
+    hint = made.screening().hint if strategy_kind(strategy).needs_hint else None
+    search.run(strategy, make_strategy(strategy, space, 0, trials, hint), trials)
     search.prune(space, min(search.found.best[strategy], key=lambda point: point.size), PRUNED)
     best = dict.fromkeys([*search.found.best[strategy], *search.found.best[PRUNING]])
     rows = [candidate(concat_of(dict.fromkeys(made.states, LAYERS - 2)), "baseline"), *map(candidate, best)]
@@ -92,9 +93,12 @@ SHOWS: dict[str, Callable[[Architecture], Any]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["greedy", "progressive"])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_the_search_solves_a_planted_problem_and_the_architecture_shows_it(problem: str, tmp_path: Path) -> None:
-    chosen, scores = found(problem, tmp_path)
+def test_the_search_solves_a_planted_problem_and_the_architecture_shows_it(
+    problem: str, strategy: str, tmp_path: Path
+) -> None:
+    chosen, scores = found(problem, tmp_path, strategy)
     assert chosen.name != "baseline", scores
     assert chosen.architecture is not None
     assert scores[chosen.name] > scores["baseline"] + MARGIN.get(problem, 0.005), scores
@@ -108,7 +112,7 @@ def searched(strategy: str, folder: Path, seed: int = 0) -> Search:
     hint = made.screening().hint if strategy_kind(strategy).needs_hint else None
     search = Search(made.evaluator(search_plan(TRAIN, seed)), Ledger(folder / "trials.sqlite"), seed)
     search.run(strategy, make_strategy(strategy, space, seed, trials, hint), trials)
-    assert len(search.found.trials) == trials
+    assert trials - ANEW <= len(search.found.trials) <= trials
     return search
 
 

@@ -22,7 +22,7 @@ ENCODER_HELP = (
     "MODALITY=run:FOLDER#NAME where it is called NAME there. Give it again for others."
 )
 STRATEGY_HELP = (
-    "How to search: progressive (or progressive:lstm), genetic, greedy, similarity, exhaustive, random, or a sampler "
+    "How to search: greedy, progressive (or progressive:lstm), genetic, similarity, exhaustive, random, or a sampler "
     "of Optuna: optuna:tpe, optuna:nsgaii, optuna:cmaes, optuna:gp and others."
 )
 METRIC_HELP = (
@@ -88,7 +88,7 @@ def fit(
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help=TRIALS_HELP)] = None,
-    strategy: Annotated[str, typer.Option("--strategy", metavar="NAME", help=STRATEGY_HELP)] = "progressive",
+    strategy: Annotated[str, typer.Option("--strategy", metavar="NAME", help=STRATEGY_HELP)] = "greedy",
     metric: Annotated[
         str | None,
         typer.Option(

@@ -18,7 +18,7 @@ from plait.exceptions import Problems, did_you_mean
 from plait.search.strategies import strategy_problem
 
 DEFAULT_TIME_LIMIT = 600.0
-DEFAULT_STRATEGY = "progressive"
+DEFAULT_STRATEGY = "greedy"
 BAD_ROWS = ("fail", "skip")
 
 TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
