@@ -21,7 +21,7 @@ LISTS = {"list<item: float>", "fixed_size_list<item: int8>[3]"}
 USABLE = {
     "image": MEDIA, "audio": MEDIA, "video": MEDIA, "vector": LISTS,
     "series": LISTS | {"list<item: list<item: double>>"}, "text": {"string"}, "molecule": {"string"},
-    "numeric": PLAIN, "regression": PLAIN, "categorical": PLAIN | DATES,
+    "numeric": PLAIN, "regression": PLAIN, "ordinal": PLAIN, "categorical": PLAIN | DATES,
     "binary": PLAIN | DATES, "multiclass": PLAIN | DATES, "date": DATES | {"string", "int64"},
 }  # fmt: skip
 

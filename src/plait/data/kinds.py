@@ -16,7 +16,8 @@ CELLS: Final = {
     "image": _MEDIA_CELLS, "audio": _MEDIA_CELLS, "video": _MEDIA_CELLS, "vector": "lists of numbers",
     "series": "lists of numbers, or lists of such lists", "text": "text", "molecule": "text",
     "numeric": "numbers", "categorical": _PLAIN_CELLS, "date": "dates, or text such as 2024-01-31",
-    "binary": _PLAIN_CELLS, "multiclass": _PLAIN_CELLS, "regression": "numbers",
+    "binary": _PLAIN_CELLS, "multiclass": _PLAIN_CELLS, "ordinal": "numbers",
+    "regression": "numbers",
 }  # fmt: skip
 """What the cells of an input or task kind may be, in words."""
 
@@ -75,5 +76,6 @@ def _is_text(cells: pa.DataType) -> bool:
 _RIGHT: Final[dict[str, Callable[[pa.DataType], bool]]] = {
     "image": _is_media, "audio": _is_media, "video": _is_media, "vector": _is_vector, "series": _is_series,
     "text": _is_text, "molecule": _is_text, "numeric": _is_number_like, "categorical": _is_plain, "date": _is_date_like,
-    "binary": _is_plain, "multiclass": _is_plain, "regression": _is_number_like,
+    "binary": _is_plain, "multiclass": _is_plain, "ordinal": _is_number_like,
+    "regression": _is_number_like,
 }  # fmt: skip

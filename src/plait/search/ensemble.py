@@ -47,12 +47,7 @@ class _Pool:
         """Scores [candidates] of probabilities [candidates, rows, outputs] on some of the rows."""
         targets = torch.from_numpy(np.asarray(self.labels.targets[task.name][rows]))
         mask = torch.from_numpy(self.labels.labelled[task.name][rows])
-        if TASK_KIND_REGISTRY[task.kind].classification:
-            at = targets.long().clamp(min=0).expand(len(chances), -1).unsqueeze(2)
-            losses = -chances.gather(2, at).squeeze(2).clamp_min(1e-12).log()
-            mask = mask & (targets >= 0)
-        else:
-            losses = (chances[:, :, 0] - targets).square()
+        losses = TASK_KIND_REGISTRY[task.kind].surprise(chances, targets)
         constant = float(self.constant[task.name][rows][mask.numpy()].sum())
         return 1 - torch.where(mask, losses, 0.0).sum(dim=1) / constant if constant > 0 else torch.zeros(len(chances))
 

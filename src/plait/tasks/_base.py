@@ -102,6 +102,18 @@ class TaskKind(ABC):
         return found.detach().view(len(outputs), -1), gradients
 
     @abstractmethod
+    def surprise(self, chances: Tensor, targets: Tensor) -> Tensor:
+        """Losses of many predictors from what `probabilities` gives of their outputs: for ensembles, which average that.
+
+        Args:
+            chances: [predictors, rows, outputs].
+            targets: [rows], encoded.
+
+        Returns:
+            [predictors, rows], as `loss` has them; a probability of 0 has a large finite one.
+        """
+
+    @abstractmethod
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities [rows, classes], or for numbers the standardised prediction [rows, 1]."""
 

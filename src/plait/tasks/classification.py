@@ -39,14 +39,23 @@ class Multiclass(TaskKind):
         hit = torch.zeros(outputs.shape[1:], device=outputs.device).scatter_(0, truth[None], 1.0)
         return losses, chances.exp_().sub_(hit).mul_(known)
 
+    def surprise(self, chances: Tensor, targets: Tensor) -> Tensor:
+        """As `TaskKind.surprise`: the negative logarithm of the true class's probability."""
+        at = targets.long().clamp(min=0).expand(len(chances), -1).unsqueeze(2)
+        return -chances.gather(2, at).squeeze(2).clamp_min(1e-12).log() * (targets >= 0)
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax of the logits, [rows, classes]."""
         return outputs.softmax(dim=-1)
 
     def answers(self, task: Task, probabilities: NDArray[np.float64]) -> list[Any]:
-        """The most probable class of every row."""
+        """The guessed class of every row."""
         labels = task.labels
-        return [labels[index] for index in probabilities.argmax(axis=1)]
+        return [labels[index] for index in self.guess(task, probabilities)]
+
+    def guess(self, task: Task, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The index of the class that is answered, [rows]: the most probable one."""
+        return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
     def measure(
         self, task: Task, probabilities: NDArray[np.float64], targets: NDArray[np.float64], names: tuple[str, ...] = ()
@@ -57,14 +66,22 @@ class Multiclass(TaskKind):
         never occurred in training (target -1) counts as wrong in the accuracies and F1; log loss is then undefined,
         since the true class has no probability.
         """
-        from sklearn import metrics
-
         wanted = names or self.metrics
         if len(targets) == 0 or not np.isfinite(probabilities).all():
             return dict.fromkeys(wanted)
-        truth, guess = targets.astype(np.int64), probabilities.argmax(axis=1)
-        seen = truth >= 0
-        formulas: dict[str, Callable[[], float | None]] = {
+        formulas = self._formulas(task, probabilities, targets.astype(np.int64))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a class without rows: scikit-learn warns, the figures below are defined
+            return {name: formulas[name]() for name in wanted}
+
+    def _formulas(
+        self, task: Task, probabilities: NDArray[np.float64], truth: NDArray[np.int64]
+    ) -> dict[str, Callable[[], float | None]]:
+        """Every metric by name, worked out when it is called."""
+        from sklearn import metrics
+
+        guess, seen = self.guess(task, probabilities), truth >= 0
+        return {
             "accuracy": lambda: float((truth == guess).mean()),
             "balanced_accuracy": lambda: float(metrics.balanced_accuracy_score(truth, guess)),
             "macro_f1": lambda: float(metrics.f1_score(truth, guess, average="macro")),
@@ -74,9 +91,6 @@ class Multiclass(TaskKind):
             ),
             "log_loss": lambda: _log_loss(probabilities, truth) if seen.all() else None,
         }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a class without rows: scikit-learn warns, the figures above are defined
-            return {name: formulas[name]() for name in wanted}
 
 
 class Binary(Multiclass):

@@ -27,6 +27,10 @@ class Regression(TaskKind):
         error = outputs[:, 0] - targets
         return error.square(), (2 * error).unsqueeze(1)
 
+    def surprise(self, chances: Tensor, targets: Tensor) -> Tensor:
+        """As `TaskKind.surprise`: the squared error."""
+        return (chances[:, :, 0] - targets).square()
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """The standardised predictions themselves, [rows, 1]."""
         return outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from plait.data.schema import Column
 from plait.data.table import Table
 from plait.exceptions import InputError, Problems
 from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task
+from plait.tasks.ordinal import ordinal_value
 
 MAX_CLASSES = 10_000
 
@@ -95,7 +97,10 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
         raise InputError(
             f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass."
         )
-    order = np.argsort([float(name) for name in names]) if label_type in ("int", "float") else np.arange(len(names))
+    if target.kind == "ordinal":
+        check_order(target.name, names.tolist(), label_type)
+    numbers = label_type in ("int", "float") or target.kind == "ordinal"
+    order = np.argsort([float(name) for name in names], kind="stable") if numbers else np.arange(len(names))
     frequencies = counts[order] / counts.sum()
     return Task(
         name=target.name,
@@ -104,6 +109,25 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
         classes=tuple(str(name) for name in names[order]),
         prior=tuple(float(value) for value in np.log(frequencies)),
     )
+
+
+def check_order(name: str, texts: list[str], label_type: LabelType) -> None:
+    """Check that labels have an order: that they are numbers, each its own.
+
+    Raises:
+        InputError: Truth values, text, or two spellings of one number.
+    """
+    if label_type == "bool":
+        raise InputError(f"Target {name!r} holds truth values, which have no order to learn: --kind {name}=binary.")
+    words = [text for text in texts if ordinal_value(text) is None]
+    if words:
+        raise InputError(
+            f"Target {name!r} is to be ordinal, but holds {', '.join(map(repr, words[:5]))}: text says nothing of its "
+            f"order. Give numbers, 1 for the least, or learn classes without an order: --kind {name}=multiclass."
+        )
+    values = Counter(ordinal_value(text) for text in texts)
+    if twice := [value for value, count in values.items() if count > 1]:
+        raise InputError(f"Target {name!r} writes the number {twice[0]:g} in several ways: write it in one.")
 
 
 def _fit_numbers(target: Column, column: pa.ChunkedArray, label_type: LabelType) -> Task:
@@ -139,16 +163,23 @@ def is_classification(kind: str | None) -> bool:
 
 
 def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
-    """Refuse a class with a single row: it could be learned or judged, never both.
+    """Refuse a class with a single row, which could be learned or judged, never both; and ordinal ones without order.
 
     Raises:
-        InputError: Names the classes, with two ways out.
+        InputError: Names the classes, with ways out.
     """
     problems = Problems()
     for target in targets:
         if not is_classification(target.kind):
             continue
-        names, counts = np.unique([text for text in label_texts(table.column(target.name)) if text], return_counts=True)
+        column = table.column(target.name)
+        names, counts = np.unique([text for text in label_texts(column) if text], return_counts=True)
+        if target.kind == "ordinal":
+            try:
+                check_order(target.name, names.tolist(), _label_type(column.type))
+            except InputError as error:
+                problems.collect(error)
+                continue
         single = [str(name) for name in names[counts == 1]]
         if single and len(names) > 1:
             more = f" and {len(single) - 5:,} more" if len(single) > 5 else ""

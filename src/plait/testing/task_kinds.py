@@ -88,6 +88,16 @@ class TaskKindLosses(TaskKindSuite):
         torch.testing.assert_close(losses, expected.detach(), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(found, gradients.transpose(1, 2), rtol=1e-5, atol=1e-5)
 
+    def test_surprise(self, case: TaskKindCase) -> None:
+        """Losses from probabilities are those of the outputs that have them; a probability of 0 costs a finite loss."""
+        outputs = torch.stack([case.outputs(seed) for seed in range(3)])
+        found = case.kind.surprise(case.kind.probabilities(outputs).double(), case.targets())
+        expected = torch.stack([case.kind.loss(one, case.targets()) for one in outputs])
+        torch.testing.assert_close(found.float(), expected, rtol=1e-5, atol=1e-5)
+        if case.kind.classification:
+            sure = torch.nn.functional.one_hot((case.targets().long() + 1) % case.task.outputs, case.task.outputs)
+            assert bool(case.kind.surprise(sure[None].double(), case.targets()).isfinite().all())
+
     def test_truth(self, case: TaskKindCase) -> None:
         """In every row the right answer has a smaller loss than a wrong one."""
         targets = case.targets()
