@@ -32,9 +32,10 @@ from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import BAD_ROWS, DEFAULT_STRATEGY, FitOptions
 from plait.pipeline.refit import WEIGHTS, load_weights
 from plait.pipeline.run import describe, leaderboard_rows, read_manifest
-from plait.tasks._base import TASK_KIND_REGISTRY, Task
+from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
+from plait.tasks.multilabel import as_lists
 from plait.tasks.score import Labels, measure_all
-from plait.tasks.targets import encode_targets
+from plait.tasks.targets import encode_all
 from plait.training.checkpoints import load_into
 from plait.training.model import Model, UnimodalNetwork
 
@@ -241,7 +242,7 @@ class Predictor:
     def predict_proba(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
         """Class probabilities, 0 to 1: a column `<target>__<class>` per class, in sorted order; they sum to 1.
 
-        Numeric targets have none and are left out. Arguments and errors are those of `predict`.
+        Of a target of lists, a column `<target>__<label>` per label: how probably it applies, each for itself. Numeric targets have none and are left out. Arguments and errors are those of `predict`.
         """
         return self.predict_both(table, bad_rows=bad_rows, allow_outside=allow_outside)[1]
 
@@ -299,8 +300,8 @@ class Predictor:
     def _judged(self, table: Any) -> tuple[Table, Labels]:
         """A table with targets, and these."""
         read = self._read(table)
-        require_columns(read, [task.name for task in self.tasks], "target; evaluate needs the targets")
-        pairs = {task.name: encode_targets(task, read) for task in self.tasks}
+        require_columns(read, list(by_target(self.tasks)), "target; evaluate needs the targets")
+        pairs = encode_all(self.tasks, read)
         return read, Labels({n: p[0] for n, p in pairs.items()}, {n: p[1] for n, p in pairs.items()})
 
     def _dropped(self, drop: str | Sequence[str]) -> frozenset[str]:
@@ -319,7 +320,7 @@ class Predictor:
         return list(self.manifest["notes"])
 
     def __repr__(self) -> str:
-        targets = ", ".join(task.name for task in self.tasks)
+        targets = ", ".join(by_target(self.tasks))
         return f"<plait.Predictor of {targets} by {self.candidate.name}, run {self.run}>"
 
     def leaderboard(self) -> pd.DataFrame:
@@ -384,12 +385,14 @@ class Predictor:
 
     def _answers(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
         columns = {}
-        for task in self.tasks:
-            kind = TASK_KIND_REGISTRY[task.kind]
-            answers = kind.answers(task, found[task.name].astype(np.float64))
+        for target, tasks in by_target(self.tasks).items():
+            kind, task = TASK_KIND_REGISTRY[tasks[0].kind], tasks[0]
+            each = [kind.answers(one, found[one.name].astype(np.float64)) for one in tasks]
+            answers = each[0] if task.label is None else as_lists(tasks, each)
             filled = [None if row in bad else answer for row, answer in enumerate(answers)]
             label_type = task.label_type if kind.classification else "float"
-            columns[task.name] = pd.Series(filled, dtype=(NULLABLE if bad else PLAIN)[label_type])
+            told = (NULLABLE if bad else PLAIN)[label_type] if task.label is None else "object"
+            columns[target] = pd.Series(filled, dtype=told)
         return pd.DataFrame(columns)
 
     def _chances(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
@@ -397,6 +400,9 @@ class Predictor:
         for task in self.tasks:
             chances = found[task.name].astype(np.float64)
             chances[list(bad)] = np.nan
+            if task.label is not None:
+                columns[task.name] = chances[:, 1]
+                continue
             for index, label in enumerate(task.classes):
                 columns[f"{task.name}__{label}"] = chances[:, index]
         return pd.DataFrame(columns)

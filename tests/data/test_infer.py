@@ -238,7 +238,7 @@ WRONG: dict[str, tuple[Wishes, str]] = {
     ),
     "target's kind": (
         Wishes(targets=["label"], kinds={"label": "numeric"}),
-        "Column 'label': there is no kind 'numeric' of a target; known: binary, multiclass, ordinal, regression.",
+        "Column 'label': there is no kind 'numeric' of a target; known: binary, multiclass, multilabel, ordinal, regression.",
     ),
     "vector of text": (
         Wishes(kinds={"ward": "vector"}),

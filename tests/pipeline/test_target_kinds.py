@@ -54,3 +54,74 @@ def test_an_ordinal_target_of_text_is_refused_before_anything_is_learned(tmp_pat
     with pytest.raises(InputError, match=r"holds 'high', 'low': text says nothing of its order\. Give numbers"):
         plait.fit(table, "mood", kinds={"mood": "ordinal"}, out=tmp_path / "run", trials=1)
     assert not (tmp_path / "run").exists()
+
+
+def tagged(rows: int = 150, seed: int = 0) -> dict[str, list[Any]]:
+    """Two modalities, each of which says whether one of two labels applies."""
+    rng = np.random.default_rng(seed)
+    views, size = rng.normal(size=(rows, 3)), rng.normal(size=rows)
+    wrong = rng.random((2, rows)) < 0.05
+    tags: list[list[str] | None] = [
+        [name for name, one in (("bright", bright), ("large", large)) if one]
+        for bright, large in zip((views[:, 0] > 0) ^ wrong[0], (size > 0.3) ^ wrong[1], strict=True)
+    ]
+    tags[3], tags[7] = None, [*(tags[7] or []), "odd"]
+    return {"view": [list(map(float, row)) for row in views], "size": size.tolist(), "tags": tags}
+
+
+def test_a_target_of_lists(tmp_path: Path) -> None:
+    table = tagged() | {"mood": ["a", "b", "b"] * 50}
+    predictor = plait.fit(table, ["tags", "mood"], out=tmp_path / "run", trials=2)
+    assert [task.name for task in predictor.tasks] == ["tags__bright", "tags__large", "mood"]
+    assert any("label 'odd' stands in fewer than 2 training rows" in note for note in predictor.notes)
+    answers, chances = predictor.predict(table), predictor.predict_proba(table)
+    assert list(answers) == ["tags", "mood"]
+    assert list(chances) == ["tags__bright", "tags__large", "mood__a", "mood__b"]
+    for row, told in enumerate(answers["tags"]):
+        assert told == [name for name in ("bright", "large") if chances[f"tags__{name}"][row] > 0.5]
+    told = predictor.evaluate(table)["tasks"]
+    assert list(told) == ["tags", "mood"]
+    assert told["tags"]["n"] == 149
+    assert told["tags"]["metrics"]["accuracy"] > 0.8
+    right = [
+        np.mean([(name in one) == (name in truth) for name in ("bright", "large")])
+        for one, truth in zip(answers["tags"], table["tags"], strict=True)
+        if truth is not None
+    ]
+    assert told["tags"]["metrics"]["accuracy"] == pytest.approx(np.mean(right))
+    assert predictor.manifest["data"]["labelled"]["tags"]["train"] in (103, 104, 105)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "tags and mood" in page
+    assert "tags__bright" not in page
+
+
+def test_lists_as_text_in_csv_and_back(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from plait.cli.main import app
+
+    columns = tagged()
+    lines = ["a,b,size,tags"]
+    for view, size, tags in zip(columns["view"], columns["size"], columns["tags"], strict=True):
+        lines.append(f"{view[0]},{view[1]},{size},{'' if tags is None else ';'.join(tags) or ';'}")
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    run = CliRunner().invoke
+    call = ["fit", str(tmp_path / "table.csv"), "--target", "tags", "--kind", "tags=multilabel", "--trials", "1"]
+    assert run(app, [*call, "--out", str(tmp_path / "run")]).exit_code == 0
+    found = run(app, ["predict", str(tmp_path / "run"), str(tmp_path / "table.csv"), "--proba"]).stdout.splitlines()
+    assert found[0] == "tags,tags__bright,tags__large"
+    assert {line.split(",")[0] for line in found[1:]} == {";", "bright", "large", "bright;large"}
+    (tmp_path / "answers.csv").write_text("\n".join(found) + "\n")
+    answered = plait.fit(
+        tmp_path / "answers.csv", "tags", kinds={"tags": "multilabel"}, out=tmp_path / "again", trials=1
+    )
+    assert [task.label for task in answered.tasks] == ["bright", "large"]
+
+
+def test_bad_rows_have_no_list(tmp_path: Path) -> None:
+    table = tagged(80)
+    predictor = plait.fit(table, "tags", out=tmp_path / "run", trials=1)
+    table["size"] = [1e300, *table["size"][1:]]
+    answers = predictor.predict(table, bad_rows="skip")["tags"]
+    assert (answers[0] is None) == ("tabular" in predictor.candidate.used)
+    assert isinstance(answers[1], list)

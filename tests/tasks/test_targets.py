@@ -103,7 +103,7 @@ def test_tasks_survive_json() -> None:
         ([2.0, 2.0, None], "regression", r"Target 'y' is 2 in every training row: there is nothing to learn\."),
         ([1.0, float("inf")], "regression", r"Target 'y' holds infinite numbers; give finite ones"),
         (["1", "tall"], "regression", r"Target 'y' is to be a number, but .*tall"),
-        (["a", "b"], "image", r"Target 'y' holds .*--kind y=KIND says which: binary, multiclass, ordinal, regression\."),
+        (["a", "b"], "image", r"Target 'y' holds .*--kind y=KIND says which: binary, multiclass, .*regression\."),
         (
             [str(index) for index in range(MAX_CLASSES + 1)],
             "multiclass",

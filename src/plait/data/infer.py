@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.data.dates import DATE_PATTERN, is_date
-from plait.data.kinds import CELLS, can_hold, is_date_type, media_fields
+from plait.data.kinds import CELLS, can_hold, is_date_type, is_label_list, media_fields
 from plait.data.media import first_bytes, is_url, kind_of_bytes, kind_of_path, resolve_path
 from plait.data.plain import is_list, is_number
 from plait.data.schema import INPUT_KINDS, ROLES, TABULAR, TASK_KINDS, Column, Schema
@@ -316,6 +316,8 @@ def _target_column(table: Table, name: str, kind: str | None) -> Column:
 def _task_kind(table: Table, name: str) -> tuple[str | None, str]:
     column = table.column(name).drop_null()
     kind = column.type
+    if is_label_list(kind):
+        return "multilabel", "lists of labels"
     if not (is_number(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind)):
         return None, f"cells of type {kind}"
     if pa.types.is_string(kind):

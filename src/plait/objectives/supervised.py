@@ -13,7 +13,7 @@ from plait.tasks._base import TASK_KIND_REGISTRY
 
 @OBJECTIVES.register("supervised")
 class Supervised(Objective):
-    """One term per task, `supervised/<task>`: the weighted mean of its loss over labelled rows."""
+    """One term per task, `supervised/<task>`: the weighted mean of its loss over labelled rows, times its share of its column."""
 
     name: ClassVar[str] = "supervised"
     supervised: ClassVar[bool] = True
@@ -26,5 +26,5 @@ class Supervised(Objective):
             weights = batch.weights * batch.labelled[task.name]
             if weights.sum() > 0:
                 losses = TASK_KIND_REGISTRY[task.kind].loss(outputs[task.name], batch.targets[task.name])
-                found[f"supervised/{task.name}"] = (losses * weights).sum() / weights.sum()
+                found[f"supervised/{task.name}"] = task.share * (losses * weights).sum() / weights.sum()
         return found

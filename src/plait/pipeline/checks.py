@@ -74,6 +74,8 @@ def _check_targets(schema: Schema, table: Table, problems: Problems) -> None:
         filled = table.column(target.name).drop_null()
         if len(filled) == 0:
             problems.add(f"Target {target.name!r} has no value in any row; at least two different ones are needed.")
+        elif target.kind == "multilabel":
+            continue  # which of its labels can be learned, the training rows say
         elif target.kind in TASK_KIND_REGISTRY and len(filled.unique()) == 1:
             only = filled[0].as_py()
             problems.add(f"Target {target.name!r} has one class only, {only!r}: there is nothing to tell apart.")

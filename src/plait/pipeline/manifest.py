@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from plait._version import __version__
 from plait.data.splits import PARTS
@@ -13,6 +17,7 @@ from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit
 from plait.pipeline.refit import WEIGHTS
 from plait.pipeline.run import FORMAT
+from plait.tasks._base import Task, by_target
 from plait.tasks.score import measure_all
 
 
@@ -116,6 +121,16 @@ def _leaderboard(fit: Fit, test: dict[str, Any]) -> list[dict[str, Any]]:
     return table
 
 
+def _counts(fit: Fit, tasks: Sequence[Task], rows: NDArray[np.int64]) -> list[int]:
+    """Labelled rows of every class of a column; of a column of lists, rows of every label."""
+    found = []
+    for task in tasks:
+        codes = fit.labels.targets[task.name][rows][fit.labels.labelled[task.name][rows]].astype(np.int64)
+        counts = np.bincount(codes[codes >= 0], minlength=len(task.classes))
+        found += counts[1:].tolist() if task.label is not None else counts.tolist()
+    return found
+
+
 def _data(fit: Fit) -> dict[str, Any]:
     """Rows by part, missing cells by modality and part, labels by task and part, classes."""
     parts = dict(zip(PARTS, (fit.train, fit.validation, fit.test), strict=True))
@@ -124,19 +139,13 @@ def _data(fit: Fit) -> dict[str, Any]:
         for m in fit.source.schema.modalities
     }
     labelled = {
-        task.name: {part: int(fit.labels.labelled[task.name][rows].sum()) for part, rows in parts.items()}
-        for task in fit.tasks
+        column: {part: int(fit.labels.labelled[tasks[0].name][rows].sum()) for part, rows in parts.items()}
+        for column, tasks in by_target(fit.tasks).items()
     }
     classes = {
-        task.name: {
-            part: [
-                int(((fit.labels.targets[task.name][rows] == index) & fit.labels.labelled[task.name][rows]).sum())
-                for index in range(len(task.classes))
-            ]
-            for part, rows in parts.items()
-        }
-        for task in fit.tasks
-        if task.classes
+        column: {part: _counts(fit, tasks, rows) for part, rows in parts.items()}
+        for column, tasks in by_target(fit.tasks).items()
+        if tasks[0].classes
     }
     return {
         "table": str(fit.source.table.name),

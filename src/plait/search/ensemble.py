@@ -13,7 +13,7 @@ from plait.fusion.candidates import Candidate
 from plait.fusion.ensemble import averaged
 from plait.search.evaluator import FOLDS, Trial
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
-from plait.tasks.score import Labels, Outputs, constant_rows, score
+from plait.tasks.score import Labels, Outputs, constant_rows, mean_score, score
 
 MOST = 16
 """Rounds of selection; a trial may be taken more than once."""
@@ -60,7 +60,7 @@ class _Pool:
         best, kept = -np.inf, counts.copy()
         for taken in range(1, MOST + 1):
             each = [self.value(task, (total[task.name] + parts[task.name]) / taken, rows) for task in self.tasks]
-            scores = torch.stack(each).mean(dim=0)
+            scores = torch.from_numpy(mean_score(self.tasks, torch.stack(each).numpy()))
             chosen = int(scores.argmax())
             counts[chosen] += 1
             total = {name: total[name] + parts[name][chosen] for name in parts}

@@ -31,6 +31,8 @@ from plait.training.model import CachedStates, Model
 FOLDS = 5
 SMALL_VALIDATION = 500
 REPEATS = 10
+MOST_FITTED = 50
+"""Repeats times tasks: every task has a rule to fit in every repeat, and the mean over many tasks is steadier anyway."""
 SEEDS = 3
 
 Advance = Callable[[str], None]
@@ -258,7 +260,8 @@ class Evaluator:
         if not isinstance(module, LateFusion) or not any(rule.fitted for rule in module.rules):
             return (self._outputs(module),), module
         decisions, present = self._decisions(module)
-        repeats = REPEATS if len(self.validation) < SMALL_VALIDATION else 1
+        few = len(self.validation) < SMALL_VALIDATION
+        repeats = max(1, min(REPEATS, MOST_FITTED // len(self.tasks))) if few else 1
         outputs = tuple(self._cross_fitted(candidate, decisions, present, repeat) for repeat in range(repeats))
         self._fit(module, decisions, present, np.arange(len(self.validation)))
         return outputs, module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,16 +18,19 @@ LabelType = Literal["int", "float", "str", "bool"]
 
 
 class Task(BaseModel):
-    """One target column, with everything that was fitted on its training labels.
+    """What one head learns, with everything that was fitted on training labels: a target column, or one label of it.
 
     Attributes:
-        name: The column.
+        name: The column; of one label of a column, `<column>__<label>`.
         kind: Name of the task kind.
         label_type: Type of the labels in the training table; predictions come in the same.
         classes: Class labels in sorted order (classification), as text.
         mean, scale: Mean and standard deviation of the training labels (regression), in the column's unit.
         prior: The constant predictor's outputs: log frequencies of the classes [classes], or [0.0] (regression:
             the mean, in standardised units).
+        column: The column that it belongs to, where that has a task for each of its labels.
+        label: Which label of the column, in the type of the training table; None where the task is the whole column.
+        share: How much it counts beside other tasks in training: the tasks of a column have 1 together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +42,14 @@ class Task(BaseModel):
     mean: float = 0.0
     scale: float = 1.0
     prior: tuple[float, ...] = ()
+    column: str = ""
+    label: int | str | None = None
+    share: float = 1.0
+
+    @property
+    def target(self) -> str:
+        """The column of the table that it is learned from."""
+        return self.column or self.name
 
     @property
     def outputs(self) -> int:
@@ -137,6 +149,14 @@ class TaskKind(ABC):
 
 TASK_KIND_REGISTRY: Registry[TaskKind] = Registry("task kind")
 """Task kinds by name."""
+
+
+def by_target(tasks: Iterable[Task]) -> dict[str, list[Task]]:
+    """The tasks of every target column, in their order."""
+    found: dict[str, list[Task]] = {}
+    for task in tasks:
+        found.setdefault(task.target, []).append(task)
+    return found
 
 
 def constant_loss(task: Task, targets: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from plait.data.readers.tabular import category_name
 from plait.data.schema import Column
 from plait.data.table import Table
 from plait.exceptions import InputError, Problems
-from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task
+from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task, by_target
+from plait.tasks.multilabel import encode_labels, fit_labels, rarest
 from plait.tasks.ordinal import ordinal_value
 
 MAX_CLASSES = 10_000
@@ -42,24 +43,33 @@ def _label_type(kind: pa.DataType) -> LabelType:
     return "float" if pa.types.is_floating(kind) else "str"
 
 
-def fit_tasks(table: Table, targets: tuple[Column, ...], train: NDArray[np.int64]) -> tuple[Task, ...]:
-    """One fitted task per target column.
+def fit_tasks(
+    table: Table, targets: tuple[Column, ...], train: NDArray[np.int64], tell: Callable[[str], None] | None = None
+) -> tuple[Task, ...]:
+    """One fitted task per target column, or per label of a column of lists.
 
     Args:
         table: The table with all rows.
         targets: The target columns.
         train: Positions of the training rows; nothing else is looked at.
+        tell: Told in sentences what is left out.
 
     Raises:
         InputError: A target without labels, with one class, with a class of one row, or of an unknown kind.
     """
     problems = Problems()
-    tasks = []
+    tasks: list[Task] = []
     for column in targets:
         try:
-            tasks.append(_fit_task(table, column, train))
+            if column.kind == "multilabel":
+                tasks += fit_labels(column.name, table.column(column.name), train, tell or (lambda sentence: None))
+            else:
+                tasks.append(_fit_task(table, column, train))
         except InputError as error:
             problems.collect(error)
+    names = Counter(task.name for task in tasks)
+    for name in (name for name, count in names.items() if count > 1):
+        problems.add(f"{name!r} is the name of a target and of a label of another: rename the column.")
     problems.raise_if_any()
     return tuple(tasks)
 
@@ -170,7 +180,7 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
     """
     problems = Problems()
     for target in targets:
-        if not is_classification(target.kind):
+        if not is_classification(target.kind) or target.kind == "multilabel":
             continue
         column = table.column(target.name)
         names, counts = np.unique([text for text in label_texts(column) if text], return_counts=True)
@@ -200,8 +210,31 @@ def _numeric(table: Table, target: Column) -> bool:
     return _label_type(table.column(target.name).type) in ("int", "float") or "are numbers" in target.reason
 
 
+def encode_all(tasks: Sequence[Task], table: Table) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """(targets, labelled) of all tasks, by name, as `encode_targets` gives them."""
+    found: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
+    for column, members in by_target(tasks).items():
+        if members[0].label is not None:
+            found |= encode_labels(members, table.column(column))
+        else:
+            found[column] = encode_targets(members[0], table)
+    return found
+
+
+def strata(table: Table, targets: tuple[Column, ...]) -> NDArray[np.int64]:
+    """Codes [rows] to stratify a split by: those of the first target of classes; all the same without one."""
+    for target in targets:
+        column = table.column(target.name)
+        if target.kind == "multilabel":
+            return rarest(column)
+        if is_classification(target.kind):
+            texts = [text or "" for text in label_texts(column)]
+            return np.asarray(np.unique(texts, return_inverse=True)[1], dtype=np.int64)
+    return np.zeros(len(table), np.int64)
+
+
 def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """A target column as numbers.
+    """A target column as numbers; not one with a task for each label.
 
     Returns:
         (targets, labelled), arrays [rows]: class index (-1 for a class that training never saw) or standardised

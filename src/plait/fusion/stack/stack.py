@@ -297,7 +297,7 @@ class FusionStack:
             part = slice(start, start + task.outputs)
             start += task.outputs
             weights = batch.labelled[task.name].float()
-            weights = weights / weights.sum().clamp(min=1.0)
+            weights = weights * (task.share / weights.sum().clamp(min=1.0))
             rows, found = TASK_KIND_REGISTRY[task.kind].losses(logits[:, part], batch.targets[task.name])
             losses += rows @ weights
             torch.mul(found, weights, out=gradients[:, part])
