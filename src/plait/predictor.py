@@ -20,6 +20,7 @@ from plait.data.infer import Wishes, infer_schema
 from plait.data.readers._base import Reader, load_reader
 from plait.data.resolve import resolve_media
 from plait.data.schema import Schema
+from plait.data.splits import codes_of
 from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
 from plait.encoders.threads import contained, single_thread
@@ -33,6 +34,7 @@ from plait.pipeline.options import BAD_ROWS, DEFAULT_STRATEGY, FitOptions
 from plait.pipeline.refit import WEIGHTS, load_weights
 from plait.pipeline.run import describe, leaderboard_rows, read_manifest
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
+from plait.tasks.intervals import with_intervals
 from plait.tasks.multilabel import as_lists
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_all
@@ -263,9 +265,11 @@ class Predictor:
     def evaluate(
         self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False, drop: str | Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Metrics on a table with targets: {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}}}}.
+        """Metrics on a table with targets, and how sure they are.
 
-        An undefined metric is None. Arguments as for `predict`, and
+        {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}, "intervals": {...}}}}: an interval is
+        [low, high], 95 %, from a bootstrap over the rows, or over the values of the group column that the fit had,
+        where the table has it, too. An undefined metric or interval is None. Arguments as for `predict`, and
 
         Args:
             table: As for `predict`, with the targets.
@@ -279,7 +283,9 @@ class Predictor:
         read, labels = self._judged(table)
         dropped = self._dropped(drop)
         ((found,), bad) = self._outputs(read, bad_rows, allow_outside, [dropped])
-        return {"rows": len(read), "tasks": measure_all(self.tasks, found, _without(labels, bad))}
+        known = _without(labels, bad)
+        told = measure_all(self.tasks, found, known)
+        return {"rows": len(read), "tasks": with_intervals(self.tasks, found, known, told)}
 
     def robustness(
         self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False
@@ -302,7 +308,12 @@ class Predictor:
         read = self._read(table)
         require_columns(read, list(by_target(self.tasks)), "target; evaluate needs the targets")
         pairs = encode_all(self.tasks, read)
-        return read, Labels({n: p[0] for n, p in pairs.items()}, {n: p[1] for n, p in pairs.items()})
+        group = self.schema.group
+        return read, Labels(
+            {name: pair[0] for name, pair in pairs.items()},
+            {name: pair[1] for name, pair in pairs.items()},
+            codes_of(read, group) if group in read.columns else None,
+        )
 
     def _dropped(self, drop: str | Sequence[str]) -> frozenset[str]:
         """Names of modalities to go without, checked."""
@@ -411,7 +422,7 @@ class Predictor:
 def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:
     """The labels, but for those of bad rows."""
     keep = np.array([row not in bad for row in range(len(labels))])
-    return Labels(labels.targets, {name: mask & keep for name, mask in labels.labelled.items()})
+    return Labels(labels.targets, {name: mask & keep for name, mask in labels.labelled.items()}, labels.groups)
 
 
 def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -125,3 +125,18 @@ def test_bad_rows_have_no_list(tmp_path: Path) -> None:
     answers = predictor.predict(table, bad_rows="skip")["tags"]
     assert (answers[0] is None) == ("tabular" in predictor.candidate.used)
     assert isinstance(answers[1], list)
+
+
+def test_evaluate_tells_intervals_over_rows_or_groups(tmp_path: Path) -> None:
+    table = rated() | {"who": [row // 10 for row in range(150)]}
+    predictor = plait.fit(table, "stars", group="who", out=tmp_path / "run", trials=1)
+    by_group = predictor.evaluate(table)["tasks"]["stars"]
+    by_row = predictor.evaluate({name: cells for name, cells in table.items() if name != "who"})["tasks"]["stars"]
+    assert list(by_group) == ["n", "metrics", "intervals"]
+    assert by_group["metrics"] == by_row["metrics"]
+    assert by_group["intervals"] != by_row["intervals"]
+    assert predictor.evaluate(table)["tasks"]["stars"] == by_group
+    for part in ("validation", "test"):
+        assert list(predictor.manifest["metrics"][part]["stars"]) == ["n", "metrics", "intervals"]
+    low, high = predictor.manifest["metrics"]["test"]["stars"]["intervals"]["accuracy"]
+    assert f"{low:.3f} to {high:.3f}" in (tmp_path / "run" / "report.html").read_text()

@@ -18,6 +18,7 @@ from plait.pipeline._base import Fit
 from plait.pipeline.refit import WEIGHTS
 from plait.pipeline.run import FORMAT
 from plait.tasks._base import Task, by_target
+from plait.tasks.intervals import with_intervals
 from plait.tasks.score import measure_all
 
 
@@ -50,7 +51,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "gates": fit.results["refit"]["gates"] or None,
         "finetune": fit.results["finetune"]["told"],
         "metrics": {
-            "validation": measure_all(fit.tasks, fit.trials[choice.chosen].outputs[0], fit.labels.at(fit.validation)),
+            "validation": _validation(fit),
             "test": test["metrics"],
         },
         "robustness": test["robustness"],
@@ -58,6 +59,12 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "stages": {name: round(seconds, 3) for name, seconds in fit.seconds.items()},
         "notes": fit.notes,
     }
+
+
+def _validation(fit: Fit) -> dict[str, Any]:
+    """Figures of what was returned on the validation rows."""
+    outputs, labels = fit.trials[fit.chosen.chosen].outputs[0], fit.labels.at(fit.validation)
+    return with_intervals(fit.tasks, outputs, labels, measure_all(fit.tasks, outputs, labels))
 
 
 def _architectures(chosen: Candidate) -> list[dict[str, Any]]:

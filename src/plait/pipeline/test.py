@@ -12,6 +12,7 @@ from plait.pipeline._base import Fit, Stage
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.finetune import raw_rows
 from plait.search.choosing import bootstrap_scores, intervals
+from plait.tasks.intervals import with_intervals
 from plait.tasks.score import measure_all, score
 from plait.training.model import CachedStates, Model
 
@@ -43,11 +44,12 @@ class TestStage(Stage):
         chosen, asked, size = models[fit.chosen.chosen]
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
         low, high = intervals(drawn)
+        returned = outputs[fit.chosen.chosen]
         return {
             "scores": [score(fit.tasks, one, labels, fit.options.metric) for one in outputs],
             "low": low,
             "high": high,
-            "metrics": measure_all(fit.tasks, outputs[fit.chosen.chosen], labels),
+            "metrics": with_intervals(fit.tasks, returned, labels, measure_all(fit.tasks, returned, labels)),
             "robustness": robustness(
                 lambda one: chosen.predict(one, size),
                 asked,

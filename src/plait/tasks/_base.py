@@ -77,12 +77,14 @@ class TaskKind(ABC):
 
     Attributes:
         metrics: Names of its metrics, the first is the one shown first.
-        score_metric: The metric of the default score's loss: `log_loss` or `squared_error`.
+        classification: Whether its answers are classes.
+        most_ranked: Of no more classes than this `measure_under` gives the metrics that rank every class's rows.
     """
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     classification: ClassVar[bool]
+    most_ranked: ClassVar[int] = 1
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ class TaskKind(ABC):
 
     @abstractmethod
     def surprise(self, chances: Tensor, targets: Tensor) -> Tensor:
-        """Losses of many predictors from what `probabilities` gives of their outputs: for ensembles, which average that.
+        """Losses of many predictors from what `probabilities` gives of their outputs, which ensembles average.
 
         Args:
             chances: [predictors, rows, outputs].
@@ -144,6 +146,23 @@ class TaskKind(ABC):
             probabilities: [rows, outputs] as `probabilities` gives them.
             targets: [rows], encoded.
             names: Which metrics; all if empty.
+        """
+
+    @abstractmethod
+    def measure_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]:
+        """All metrics of finite answers under several weightings of the rows, [draws]; NaN where one is undefined.
+
+        Args:
+            task: The task.
+            probabilities: [rows, outputs] as `probabilities` gives them.
+            targets: [rows], encoded.
+            weights: Whole numbers [draws, rows]; 2 is the row twice.
         """
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plait.tasks import weighted
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, TaskKind
 
 
@@ -20,6 +21,7 @@ class Multiclass(TaskKind):
 
     name: ClassVar[str] = "multiclass"
     classification: ClassVar[bool] = True
+    most_ranked: ClassVar[int] = 50
     metrics: ClassVar[tuple[str, ...]] = (
         "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss",
     )  # fmt: skip
@@ -89,8 +91,33 @@ class Multiclass(TaskKind):
             "average_precision": lambda: _one_vs_rest(
                 metrics.average_precision_score, truth[seen], probabilities[seen]
             ),
-            "log_loss": lambda: _log_loss(probabilities, truth) if seen.all() else None,
+            "log_loss": lambda: float(_log_losses(probabilities, truth).mean()) if seen.all() else None,
         }
+
+
+    def measure_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]:
+        """As `TaskKind.measure_under`; AUROC and average precision are NaN for more than `most_ranked` classes."""
+        truth = targets.astype(np.int64)
+        guess, seen = self.guess(task, probabilities), truth >= 0
+        nothing = np.full(len(weights), np.nan)
+        auroc = precision = nothing
+        if probabilities.shape[1] <= self.most_ranked:
+            auroc, precision = weighted.one_vs_rest(truth[seen], probabilities[seen], weights[:, seen])
+        found = {
+            "accuracy": weighted.mean((truth == guess).astype(np.float64), weights),
+            "balanced_accuracy": weighted.balanced_accuracy(truth, guess, weights),
+            "macro_f1": weighted.macro_f1(truth, guess, weights),
+            "auroc": auroc,
+            "average_precision": precision,
+            "log_loss": weighted.mean(_log_losses(probabilities, truth), weights) if seen.all() else nothing,
+        }
+        return {name: found.get(name, nothing) for name in self.metrics}
 
 
 class Binary(Multiclass):
@@ -99,9 +126,8 @@ class Binary(Multiclass):
     name: ClassVar[str] = "binary"
 
 
-def _log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
-    true = np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, None)
-    return float(-np.log(true).mean())
+def _log_losses(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    return -np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, None))
 
 
 def _one_vs_rest(metric: Any, truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:

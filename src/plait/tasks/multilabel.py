@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from plait.data.plain import is_list
 from plait.exceptions import InputError
+from plait.tasks import weighted
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.classification import Binary
 
@@ -43,6 +44,18 @@ class Multilabel(Binary):
         either = int(told.sum() + guess.sum())
         f1 = 2 * float((told & guess).sum()) / either if either else None
         return super()._formulas(task, probabilities, truth) | {"macro_f1": lambda: f1}
+
+
+    def measure_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]:
+        """As `TaskKind.measure_under`."""
+        f1 = weighted.f1(targets == 1, self.guess(task, probabilities) == 1, weights)
+        return super().measure_under(task, probabilities, targets, weights) | {"macro_f1": f1}
 
 
 @dataclass(frozen=True)

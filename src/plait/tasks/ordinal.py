@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plait.tasks import weighted
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.classification import Multiclass
 
@@ -32,6 +33,7 @@ class Ordinal(Multiclass):
     """
 
     name: ClassVar[str] = "ordinal"
+    most_ranked: ClassVar[int] = 1
     metrics: ClassVar[tuple[str, ...]] = (
         "accuracy", "balanced_accuracy", "macro_f1", "mae", "rmse", "spearman", "log_loss",
     )  # fmt: skip
@@ -91,6 +93,27 @@ class Ordinal(Multiclass):
             "mae": lambda: float(np.abs(error).mean()) if placed else None,
             "rmse": lambda: float(np.sqrt((error**2).mean())) if placed else None,
             "spearman": lambda: float(spearmanr(guess, truth).statistic) if ranked else None,
+        }
+
+
+    def measure_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]:
+        """As `TaskKind.measure_under`."""
+        found = super().measure_under(task, probabilities, targets, weights)
+        truth, guess = targets.astype(np.int64), self.guess(task, probabilities)
+        if (truth < 0).any():
+            return found
+        values = class_values(task)
+        error = values[guess] - values[truth]
+        return found | {
+            "mae": weighted.mean(np.abs(error), weights),
+            "rmse": np.sqrt(weighted.mean(error**2, weights)),
+            "spearman": weighted.spearman(guess.astype(np.float64), truth.astype(np.float64), weights),
         }
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plait.exceptions import InputError, did_you_mean
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target, constant_loss
+from plait.tasks.weighted import known_mean
 
 LOWER_IS_BETTER = frozenset({"log_loss", "mae", "rmse"})
 
@@ -106,15 +107,8 @@ def mean_score(tasks: Sequence[Task], scores: NDArray[np.float64]) -> NDArray[np
     for number, task in enumerate(tasks):
         places.setdefault(task.target, []).append(number)
     if len(places) < len(tasks):
-        scores = np.stack([_known_mean(scores[numbers]) for numbers in places.values()])
-    return _known_mean(scores)
-
-
-def _known_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the first axis of what is not NaN; NaN where nothing is."""
-    known = ~np.isnan(values)
-    mean = np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.where(known.any(axis=0), mean, np.nan)
+        scores = np.stack([known_mean(scores[numbers]) for numbers in places.values()])
+    return known_mean(scores)
 
 
 def score(tasks: Sequence[Task], outputs: Outputs, labels: Labels, metric: str | None = None) -> float | None:

@@ -169,6 +169,21 @@ class TaskKindMetrics(TaskKindSuite):
         answers[0] = np.nan
         assert set(case.kind.measure(case.task, answers, case.targets().double().numpy()).values()) == {None}
 
+    @pytest.mark.parametrize("rows", [1, 3, ROWS])
+    def test_weights(self, case: TaskKindCase, rows: int) -> None:
+        """A row of weight 2 counts as if it stood there twice, one of weight 0 as if it did not."""
+        answers = case.answers(case.outputs()).round(1)[:rows] + 0.05  # with ties
+        targets = case.targets().double().numpy()[:rows]
+        weights = np.random.default_rng(rows).integers(0, 3, (6, rows)).astype(np.float64)
+        weights[0] = 1
+        found = case.kind.measure_under(case.task, answers, targets, weights)
+        assert tuple(found) == case.kind.metrics
+        for number, draw in enumerate(weights):
+            taken = np.repeat(np.arange(rows), draw.astype(np.int64))
+            for name, value in case.kind.measure(case.task, answers[taken], targets[taken]).items():
+                expected = np.nan if value is None else value
+                assert found[name][number] == pytest.approx(expected, abs=1e-9, nan_ok=True), name
+
     def test_order(self, case: TaskKindCase) -> None:
         """The order of rows does not matter."""
         answers, targets = case.answers(case.outputs()), case.targets().double().numpy()
