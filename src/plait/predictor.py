@@ -71,6 +71,7 @@ def fit(
     resume: bool = False,
     workers: int | None = None,
     device: str = "auto",
+    class_weights: str | None = None,
     narrator: Narrator | None = None,
 ) -> Predictor:
     """Learn the targets of a table from all its other columns.
@@ -100,6 +101,8 @@ def fit(
         resume: Go on with the run in `out`, if there is one.
         workers: Processes to decode and encode with, by default one per core; results do not depend on it.
         device: `auto`, `cpu` or `cuda`.
+        class_weights: `balanced` lets every class weigh the same in the training loss, a row of a rare one the more:
+            n / (classes * rows of the class), of the training rows. By default every row weighs the same.
         narrator: Told what is being done; by default the log called `plait`, which prints notes on stderr.
 
     Returns:
@@ -121,7 +124,7 @@ def fit(
     wishes = _wishes(target, group, split_column, ignore, inputs, kinds)
     options = FitOptions(
         table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
-        workers, device, {} if encoders is None else encoders,
+        workers, device, {} if encoders is None else encoders, class_weights,
     )  # fmt: skip
     if not isinstance(out, str | PathLike):
         raise InputError(f"out is {out!r}; give the path of a folder.")

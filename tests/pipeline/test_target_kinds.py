@@ -140,3 +140,63 @@ def test_evaluate_tells_intervals_over_rows_or_groups(tmp_path: Path) -> None:
         assert list(predictor.manifest["metrics"][part]["stars"]) == ["n", "metrics", "intervals"]
     low, high = predictor.manifest["metrics"]["test"]["stars"]["intervals"]["accuracy"]
     assert f"{low:.3f} to {high:.3f}" in (tmp_path / "run" / "report.html").read_text()
+
+
+def rare(rows: int = 400, seed: int = 0) -> dict[str, list[Any]]:
+    """Two classes that overlap, one of them in a tenth of the rows."""
+    rng = np.random.default_rng(seed)
+    label = rng.random(rows) < 0.1
+    views = rng.normal(size=(rows, 3)) + np.outer(label, [1.2, 0, 0])
+    size = rng.normal(size=rows) + 0.8 * label
+    names = np.where(label, "rare", "usual").tolist()
+    return {"view": [list(map(float, row)) for row in views], "size": size.tolist(), "label": names}
+
+
+def test_class_weights_let_rare_classes_weigh_as_much_as_others(tmp_path: Path) -> None:
+    table = rare()
+    plain = plait.fit(table, "label", out=tmp_path / "plain", trials=1)
+    weighed = plait.fit(table, "label", out=tmp_path / "weighed", trials=1, class_weights="balanced")
+    train = plain.manifest["data"]["classes"]["label"]["train"]
+    assert weighed.manifest["class_weights"] == "balanced"
+    assert weighed.tasks[0].class_weights == pytest.approx([sum(train) / (2 * count) for count in train])
+    assert plain.manifest["class_weights"] is None
+    assert plain.tasks[0].class_weights == ()
+    chances = [one.predict_proba(table)["label__rare"].mean() for one in (plain, weighed)]
+    assert chances[0] < chances[1]
+    logged = [json.loads(line) for line in (tmp_path / "weighed" / "log.jsonl").read_text().splitlines()]
+    assert any(entry.get("class_weights") == "balanced" for entry in logged)
+
+
+def test_class_weights_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    table = rare()
+    with pytest.raises(InputError, match=r"--class-weights is 'balance'; did you mean balanced\?"):
+        plait.fit(table, "label", out=tmp_path / "run", trials=1, class_weights="balance")
+    with pytest.raises(InputError, match=r"--class-weights balanced: no target holds classes that could weigh"):
+        plait.fit(table, "size", out=tmp_path / "run", trials=1, class_weights="balanced")
+    assert not (tmp_path / "run").exists()
+
+
+def test_thresholds_for_a_metric_of_answers(tmp_path: Path) -> None:
+    table = rare(800)
+    predictor = plait.fit(table, "label", out=tmp_path / "run", trials=1, metric="balanced_accuracy")
+    told = predictor.manifest["thresholds"]["label"]
+    assert told["kept"]
+    assert told["after"] > told["before"] + told["standard_error"]
+    offset = predictor.tasks[0].offsets[0] - predictor.tasks[0].offsets[1]
+    assert offset > 0.5  # classes stand in sorted order: rare, usual
+    assert any("Answers of 'label' go by thresholds" in note for note in predictor.notes)
+    answers, chances = predictor.predict(table)["label"], predictor.predict_proba(table)
+    expected = np.log(chances["label__rare"]) + offset > np.log(chances["label__usual"])
+    assert (answers == np.where(expected, "rare", "usual")).all()
+    assert (answers == "rare").sum() > (chances["label__rare"] > 0.5).sum()
+    found = predictor.evaluate(table)["tasks"]["label"]
+    truth = np.array(table["label"])
+    assert found["metrics"]["accuracy"] == pytest.approx((answers == truth).mean())
+    low, high = found["intervals"]["accuracy"]
+    assert low <= found["metrics"]["accuracy"] <= high
+
+
+def test_no_thresholds_for_a_score_of_probabilities(tmp_path: Path) -> None:
+    predictor = plait.fit(rare(), "label", out=tmp_path / "run", trials=1)
+    assert predictor.manifest["thresholds"] is None
+    assert predictor.tasks[0].offsets == ()

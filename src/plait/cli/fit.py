@@ -25,6 +25,10 @@ STRATEGY_HELP = (
     "How to search: progressive (or progressive:lstm), genetic, greedy, similarity, exhaustive, random, or a sampler "
     "of Optuna: optuna:tpe, optuna:nsgaii, optuna:cmaes, optuna:gp and others."
 )
+WEIGHTS_HELP = (
+    "balanced: every class weighs the same in the training loss, however rare; probabilities then lean towards rare "
+    "classes. Default: every row weighs the same."
+)
 METRIC_HELP = (
     "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
     "default: 1 - loss / loss of the constant predictor, the mean over targets."
@@ -85,6 +89,9 @@ def fit(
             help=METRIC_HELP,
         ),
     ] = None,
+    class_weights: Annotated[
+        str | None, typer.Option("--class-weights", metavar="none|balanced", help=WEIGHTS_HELP)
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides splits, weights and draws.")] = 0,
     bad_rows: BadRows = "fail",
     allow_outside: AllowOutside = False,
@@ -120,7 +127,8 @@ def fit(
             ignore=ignore or [], inputs=inputs or [], kinds=parse_kinds(kind or []), schema=schema,
             encoders=parse_encoders(encoder or []), time_limit=time_limit, trials=trials, strategy=strategy, seed=seed,
             metric=metric, bad_rows=bad_rows,  # type: ignore[arg-type]
-            allow_outside=allow_outside, resume=resume, workers=workers, device=device, narrator=narrator,
+            allow_outside=allow_outside, resume=resume, workers=workers, device=device,
+            class_weights=class_weights, narrator=narrator,
         )  # fmt: skip
     print_run(predictor, out, as_json)
 

@@ -17,7 +17,7 @@ from plait.pipeline._base import Fit, Stage
 from plait.pipeline.afford import affordable
 from plait.tasks._base import Task
 from plait.tasks.score import Labels
-from plait.tasks.targets import encode_all, fit_tasks, strata
+from plait.tasks.targets import balanced, encode_all, fit_tasks, strata
 
 
 class SplitStage(Stage):
@@ -27,8 +27,9 @@ class SplitStage(Stage):
     after: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The tables, the seed, and whether time is limited."""
-        return [fit.source.fingerprint, str(fit.options.seed), str(fit.options.limit)]
+        """The tables, the seed, whether time is limited, and how classes weigh."""
+        options = fit.options
+        return [fit.source.fingerprint, str(options.seed), str(options.limit), str(options.class_weights)]
 
     def files(self, fit: Fit) -> list[str]:
         """The table of parts."""
@@ -46,6 +47,8 @@ class SplitStage(Stage):
         tasks = fit_tasks(
             fit.source.table, fit.source.schema.targets, np.flatnonzero(parts == TRAIN).astype(np.int64), fit.note
         )
+        if fit.options.class_weights == "balanced":
+            tasks = tuple(balanced(task) for task in tasks)
         self._tell(fit, parts)
         self._write(fit, parts)
         return {"tasks": [task.model_dump() for task in tasks], "rows": counts}

@@ -22,7 +22,7 @@ class TestStage(Stage):
 
     __test__ = False  # not a pytest class
     name = "test"
-    after: ClassVar[tuple[str, ...]] = ("refit", "choose")
+    after: ClassVar[tuple[str, ...]] = ("refit", "choose", "thresholds")
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Score all candidates on the test rows; null figures where there are none."""
@@ -49,12 +49,12 @@ class TestStage(Stage):
             "scores": [score(fit.tasks, one, labels, fit.options.metric) for one in outputs],
             "low": low,
             "high": high,
-            "metrics": with_intervals(fit.tasks, returned, labels, measure_all(fit.tasks, returned, labels)),
+            "metrics": with_intervals(fit.answered, returned, labels, measure_all(fit.answered, returned, labels)),
             "robustness": robustness(
                 lambda one: chosen.predict(one, size),
                 asked,
                 fit.trials[fit.chosen.chosen].candidate.used,
-                fit.tasks,
+                fit.answered,
                 labels,
                 fit.options.metric,
             ),

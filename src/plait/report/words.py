@@ -55,6 +55,7 @@ STAGES: Final[Mapping[str, str]] = {
     "evaluate": "Comparing ways to combine",
     "choose": "Choosing",
     "finetune": "Fine-tuning end to end",
+    "thresholds": "Choosing thresholds",
     "refit": "Writing the predictor",
     "test": "Scoring the test rows",
     "report": "Drawing the report",

@@ -31,6 +31,8 @@ class Task(BaseModel):
         column: The column that it belongs to, where that has a task for each of its labels.
         label: Which label of the column, in the type of the training table; None where the task is the whole column.
         share: How much it counts beside other tasks in training: the tasks of a column have 1 together.
+        class_weights: How much a training row of each class weighs in the training loss; none for 1 each.
+        offsets: What is added to each class's log probability before the highest is answered; none for 0 each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,8 @@ class Task(BaseModel):
     column: str = ""
     label: int | str | None = None
     share: float = 1.0
+    class_weights: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
 
     @property
     def target(self) -> str:
@@ -168,6 +172,14 @@ class TaskKind(ABC):
 
 TASK_KIND_REGISTRY: Registry[TaskKind] = Registry("task kind")
 """Task kinds by name."""
+
+
+def row_weights(task: Task, targets: Tensor) -> Tensor:
+    """How much each row weighs in the training loss, [rows], by the class that it is of; `targets` [rows] are encoded."""
+    if not task.class_weights:
+        return torch.ones_like(targets)
+    weights = torch.tensor(task.class_weights, dtype=targets.dtype, device=targets.device)
+    return weights[targets.long().clamp(min=0)]
 
 
 def by_target(tasks: Iterable[Task]) -> dict[str, list[Task]]:

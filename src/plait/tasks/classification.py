@@ -22,6 +22,9 @@ class Multiclass(TaskKind):
     name: ClassVar[str] = "multiclass"
     classification: ClassVar[bool] = True
     most_ranked: ClassVar[int] = 50
+    thresholds: ClassVar[bool] = True
+    """Whether offsets decide what is answered."""
+
     metrics: ClassVar[tuple[str, ...]] = (
         "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss",
     )  # fmt: skip
@@ -56,8 +59,20 @@ class Multiclass(TaskKind):
         return [labels[index] for index in self.guess(task, probabilities)]
 
     def guess(self, task: Task, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The index of the class that is answered, [rows]: the most probable one."""
+        """The index of the class that is answered, [rows]: the most probable one, after the task's offsets."""
+        if task.offsets:
+            probabilities = np.log(np.clip(probabilities, 1e-12, None)) + np.array(task.offsets)
         return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+    def figure(
+        self, metric: str, truth: NDArray[np.int64], guess: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """A metric of answers alone, under several weightings [draws]: accuracy, balanced_accuracy or macro_f1."""
+        if metric == "accuracy":
+            return weighted.mean((truth == guess).astype(np.float64), weights)
+        return (weighted.balanced_accuracy if metric == "balanced_accuracy" else weighted.macro_f1)(
+            truth, guess, weights
+        )
 
     def measure(
         self, task: Task, probabilities: NDArray[np.float64], targets: NDArray[np.float64], names: tuple[str, ...] = ()
@@ -94,7 +109,6 @@ class Multiclass(TaskKind):
             "log_loss": lambda: float(_log_losses(probabilities, truth).mean()) if seen.all() else None,
         }
 
-
     def measure_under(
         self,
         task: Task,
@@ -110,9 +124,9 @@ class Multiclass(TaskKind):
         if probabilities.shape[1] <= self.most_ranked:
             auroc, precision = weighted.one_vs_rest(truth[seen], probabilities[seen], weights[:, seen])
         found = {
-            "accuracy": weighted.mean((truth == guess).astype(np.float64), weights),
-            "balanced_accuracy": weighted.balanced_accuracy(truth, guess, weights),
-            "macro_f1": weighted.macro_f1(truth, guess, weights),
+            **{
+                name: self.figure(name, truth, guess, weights) for name in ("accuracy", "balanced_accuracy", "macro_f1")
+            },
             "auroc": auroc,
             "average_precision": precision,
             "log_loss": weighted.mean(_log_losses(probabilities, truth), weights) if seen.all() else nothing,

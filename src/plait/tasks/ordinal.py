@@ -34,6 +34,7 @@ class Ordinal(Multiclass):
 
     name: ClassVar[str] = "ordinal"
     most_ranked: ClassVar[int] = 1
+    thresholds: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = (
         "accuracy", "balanced_accuracy", "macro_f1", "mae", "rmse", "spearman", "log_loss",
     )  # fmt: skip
@@ -94,7 +95,6 @@ class Ordinal(Multiclass):
             "rmse": lambda: float(np.sqrt((error**2).mean())) if placed else None,
             "spearman": lambda: float(spearmanr(guess, truth).statistic) if ranked else None,
         }
-
 
     def measure_under(
         self,

@@ -61,7 +61,6 @@ class Regression(TaskKind):
         }
         return {name: found[name] for name in wanted}
 
-
     def measure_under(
         self,
         task: Task,

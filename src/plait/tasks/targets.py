@@ -221,6 +221,17 @@ def encode_all(tasks: Sequence[Task], table: Table) -> dict[str, tuple[NDArray[n
     return found
 
 
+def balanced(task: Task) -> Task:
+    """The same task with class weights n / (K n_class), of the training rows: every class then weighs the same.
+
+    A task of numbers stays as it is.
+    """
+    if not TASK_KIND_REGISTRY[task.kind].classification:
+        return task
+    weights = tuple(float(np.exp(-value)) / len(task.prior) for value in task.prior)
+    return task.model_copy(update={"class_weights": weights})
+
+
 def strata(table: Table, targets: tuple[Column, ...]) -> NDArray[np.int64]:
     """Codes [rows] to stratify a split by: those of the first target of classes; all the same without one."""
     for target in targets:
