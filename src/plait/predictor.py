@@ -247,7 +247,8 @@ class Predictor:
     def predict_proba(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
         """Class probabilities, 0 to 1: a column `<target>__<class>` per class, in sorted order; they sum to 1.
 
-        Of a target of lists, a column `<target>__<label>` per label: how probably it applies, each for itself. Numeric targets have none and are left out. Arguments and errors are those of `predict`.
+        Of a target of lists, a column `<target>__<label>` per label: how probably it applies, each for itself. Numeric
+        targets have none and are left out. Arguments and errors are those of `predict`.
         """
         return self.predict_both(table, bad_rows=bad_rows, allow_outside=allow_outside)[1]
 

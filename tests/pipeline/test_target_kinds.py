@@ -200,3 +200,38 @@ def test_no_thresholds_for_a_score_of_probabilities(tmp_path: Path) -> None:
     predictor = plait.fit(rare(), "label", out=tmp_path / "run", trials=1)
     assert predictor.manifest["thresholds"] is None
     assert predictor.tasks[0].offsets == ()
+
+
+def test_a_likely_leak_is_told_and_stays(tmp_path: Path) -> None:
+    table = rare(200)
+    table["code"] = [{"rare": 7, "usual": 3}[label] for label in table["label"]]
+    predictor = plait.fit(table, "label", out=tmp_path / "run", trials=1)
+    assert any(
+        note.startswith(
+            "Column 'code' (numeric) holds numbers, though each of their values stands for one value of the"
+        )
+        for note in predictor.notes
+    )
+    assert "code" in predictor.columns.get("tabular", ["code"])
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_modality_that_a_whole_part_lacks(part: str, tmp_path: Path) -> None:
+    table = rated(120)
+    table["part"] = ["train"] * 80 + ["validation"] * 20 + ["test"] * 20
+    table["view"] = [None if name == part else cell for name, cell in zip(table["part"], table["view"], strict=True)]
+    predictor = plait.fit(table, "stars", split_column="part", out=tmp_path / "run", trials=1)
+    left_out = "Modality 'view' is absent in every training row: it is left out." in predictor.notes
+    assert left_out == (part == "train")
+    assert predictor.manifest["metrics"]["test"]["stars"]["metrics"]["accuracy"] is not None
+
+
+def test_categories_and_classes_that_training_never_saw(tmp_path: Path) -> None:
+    table = rare(200) | {"ward": ["east", "west"] * 100}
+    predictor = plait.fit(table, "label", out=tmp_path / "run", trials=1)
+    new = {**table, "ward": ["moon"] * 200, "label": ["odd" if row % 4 == 0 else "usual" for row in range(200)]}
+    assert set(predictor.predict(new)["label"]) <= {"rare", "usual"}
+    told = predictor.evaluate(new)["tasks"]["label"]
+    assert told["metrics"]["log_loss"] is None
+    assert told["intervals"]["log_loss"] is None
+    assert told["metrics"]["accuracy"] <= 0.75

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plait.search.thresholds import FEWEST_ROWS, METRICS, told, thresholds
+from plait.search.thresholds import FEWEST_ROWS, METRICS, thresholds, told
 from plait.tasks import Task
 from plait.tasks.classification import Binary, Multiclass
 from plait.tasks.multilabel import Multilabel

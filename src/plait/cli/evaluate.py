@@ -55,8 +55,8 @@ def evaluate(
         typer.echo(f"{name} ({task['n']:,} of {told['rows']:,} rows have a label)")
         for metric, value in task["metrics"].items():
             ends = task["intervals"][metric]
-            told = f"   95 % interval {figure(ends[0])} to {figure(ends[1])}" if ends else ""
-            typer.echo(f"  {metric:<18} {figure(value):>8}{told}")
+            words = f"   95 % interval {figure(ends[0])} to {figure(ends[1])}" if ends else ""
+            typer.echo(f"  {metric:<18} {figure(value):>8}{words}")
 
 
 def _print_sets(told: dict[str, Any]) -> None:

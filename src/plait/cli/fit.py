@@ -15,7 +15,8 @@ TRIALS_HELP = (
 GROUP_HELP = "Rows with the same value stay in the same part; intervals and cross-fitting go by it, too."
 KIND_HELP = (
     "Kind of a column, instead of the guess: image, audio, vector, numeric, categorical, date (and text, series, "
-    "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, ordinal, multilabel, regression."
+    "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, ordinal, multilabel, "
+    "regression."
 )
 ENCODER_HELP = (
     "Take the encoder of a modality, frozen, from a finished run instead of learning one: MODALITY=run:FOLDER, or "

@@ -16,7 +16,7 @@ from plait.tasks.classification import Multiclass
 
 
 class ThresholdStage(Stage):
-    """Offsets of log probabilities by task, on validation rows; kept where they help by more than one standard error."""
+    """Offsets of log probabilities by task, from validation rows; kept where they gain more than a standard error."""
 
     name = "thresholds"
     after: ClassVar[tuple[str, ...]] = ("split", "evaluate", "choose", "finetune")

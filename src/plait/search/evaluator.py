@@ -32,7 +32,7 @@ FOLDS = 5
 SMALL_VALIDATION = 500
 REPEATS = 10
 MOST_FITTED = 50
-"""Repeats times tasks: every task has a rule to fit in every repeat, and the mean over many tasks is steadier anyway."""
+"""Repeats times tasks at most: each task has a rule to fit in each repeat; a mean over tasks is steadier anyway."""
 SEEDS = 3
 
 Advance = Callable[[str], None]

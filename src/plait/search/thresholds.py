@@ -1,7 +1,7 @@
 """Decision thresholds: offsets of the classes' log probabilities that make answers better by a metric of answers.
 
 Probabilities stay as they are; only which class is answered changes. A metric such as balanced accuracy wants rare
-classes answered more often than they are the most probable ones (Elkan 2001: the best threshold follows from the costs).
+classes answered more often than they are the most probable ones (Elkan 2001: thresholds follow from the costs).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _best(kind: Multiclass, metric: str, logs: NDArray[np.float64], truth: NDArr
     offsets, ones = np.zeros(logs.shape[1]), np.ones((1, len(truth)))
 
     def value(tried: NDArray[np.float64]) -> float:
-        return float(kind.figure(metric, truth, (logs + tried).argmax(axis=1), ones)[0])
+        return float(kind.figure(metric, truth, np.asarray((logs + tried).argmax(axis=1), np.int64), ones)[0])
 
     best = value(offsets)
     for _ in range(SWEEPS):
@@ -112,7 +112,7 @@ def _best(kind: Multiclass, metric: str, logs: NDArray[np.float64], truth: NDArr
                     best, offsets = found, tried
         if best == before:
             break
-    return offsets - offsets[0]
+    return np.asarray(offsets - offsets[0])
 
 
 def told(task: Task, found: Thresholds, metric: str) -> str:

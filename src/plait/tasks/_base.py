@@ -175,7 +175,7 @@ TASK_KIND_REGISTRY: Registry[TaskKind] = Registry("task kind")
 
 
 def row_weights(task: Task, targets: Tensor) -> Tensor:
-    """How much each row weighs in the training loss, [rows], by the class that it is of; `targets` [rows] are encoded."""
+    """How much each row weighs in the training loss by its class, [rows]; `targets` [rows] are encoded."""
     if not task.class_weights:
         return torch.ones_like(targets)
     weights = torch.tensor(task.class_weights, dtype=targets.dtype, device=targets.device)

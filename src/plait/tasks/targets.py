@@ -157,7 +157,10 @@ def _numbers(name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
     try:
         numbers = pc.fill_null(pc.cast(column, pa.float64()), float("nan")).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"Target {name!r} is to be a number, but {' '.join(str(error).split())[:160]}.") from error
+        hint = " Write numbers with digits and a point alone." if pa.types.is_string(column.type) else ""
+        raise InputError(
+            f"Target {name!r} is to be a number, but {' '.join(str(error).split())[:160]}.{hint}"
+        ) from error
     if np.isinf(numbers).any():
         raise InputError(f"Target {name!r} holds infinite numbers; give finite ones, or leave the cell empty.")
     return np.asarray(numbers, dtype=np.float64)
