@@ -27,6 +27,7 @@ from plait.encoders.threads import contained, single_thread
 from plait.exceptions import InputError, Problems, did_you_mean
 from plait.explain.robustness import sets_of, without
 from plait.fusion.candidates import Candidate
+from plait.pipeline.answers import answers_of, chances_of
 from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
@@ -35,16 +36,12 @@ from plait.pipeline.refit import WEIGHTS, load_weights
 from plait.pipeline.run import describe, leaderboard_rows, read_manifest
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
 from plait.tasks.intervals import with_intervals
-from plait.tasks.multilabel import as_lists
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_all
 from plait.training.checkpoints import load_into
 from plait.training.model import Model, UnimodalNetwork
 
 BadRows = Literal["fail", "skip"]
-
-PLAIN = {"int": "int64", "float": "float64", "str": "object", "bool": "bool"}
-NULLABLE = {"int": "Int64", "float": "float64", "str": "object", "bool": "boolean"}
 
 
 def fit(
@@ -261,7 +258,7 @@ class Predictor:
             task.name: TASK_KIND_REGISTRY[task.kind].probabilities(torch.from_numpy(found[task.name])).numpy()
             for task in self.tasks
         }
-        answers, chances = self._answers(found, bad), self._chances(found, bad)
+        answers, chances = answers_of(self.tasks, found, bad), chances_of(self.tasks, found, bad)
         if isinstance(table, pd.DataFrame):
             answers, chances = answers.set_axis(table.index), chances.set_axis(table.index)
         return answers, chances, bad
@@ -397,30 +394,6 @@ class Predictor:
                 inputs[name], present[name] = reading.values, reading.present
                 bad |= {row: f"{name}: {reason}" for row, reason in reading.bad.items()}
             yield start, inputs, present, bad
-
-    def _answers(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
-        columns = {}
-        for target, tasks in by_target(self.tasks).items():
-            kind, task = TASK_KIND_REGISTRY[tasks[0].kind], tasks[0]
-            each = [kind.answers(one, found[one.name].astype(np.float64)) for one in tasks]
-            answers = each[0] if task.label is None else as_lists(tasks, each)
-            filled = [None if row in bad else answer for row, answer in enumerate(answers)]
-            label_type = task.label_type if kind.classification else "float"
-            told = (NULLABLE if bad else PLAIN)[label_type] if task.label is None else "object"
-            columns[target] = pd.Series(filled, dtype=told)
-        return pd.DataFrame(columns)
-
-    def _chances(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
-        columns = {}
-        for task in self.tasks:
-            chances = found[task.name].astype(np.float64)
-            chances[list(bad)] = np.nan
-            if task.label is not None:
-                columns[task.name] = chances[:, 1]
-                continue
-            for index, label in enumerate(task.classes):
-                columns[f"{task.name}__{label}"] = chances[:, index]
-        return pd.DataFrame(columns)
 
 
 def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:

@@ -93,8 +93,8 @@ def _refuse_mixed_zones(cells: Sequence[Any], told: str) -> None:
     if len({cell.tzinfo is None for _, cell in times}) > 1:
         first = {cell.tzinfo is None: row for row, cell in reversed(times)}
         raise InputError(
-            f"{told} mixes times with a time zone (row {first[False] + 1}) and without (row {first[True] + 1}): give all "
-            "of them one, or none."
+            f"{told} mixes times with a time zone (row {first[False] + 1}) and without (row {first[True] + 1}): give "
+            "all of them one, or none."
         )
 
 

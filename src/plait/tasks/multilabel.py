@@ -1,4 +1,4 @@
-"""Multilabel targets: cells that list any number of labels; inside, one task per label: does it apply or not?"""
+"""Multilabel targets: cells that list any number of labels; inside, one task per label says whether it applies."""
 
 from __future__ import annotations
 
