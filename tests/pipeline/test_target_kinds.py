@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,13 @@ def test_categories_and_classes_that_training_never_saw(tmp_path: Path) -> None:
     assert told["metrics"]["log_loss"] is None
     assert told["intervals"]["log_loss"] is None
     assert told["metrics"]["accuracy"] <= 0.75
+
+
+def test_ten_thousand_classes_are_refused_at_once(tmp_path: Path) -> None:
+    label = np.tile(np.arange(10_000), 4)
+    table = {"x": np.random.default_rng(0).normal(size=len(label)), "label": [f"c{code}" for code in label]}
+    started = time.process_time()
+    with pytest.raises(InputError, match=r"'label' has 10,000 classes; at most 1,000 are learned\. Merge rare ones"):
+        plait.fit(table, "label", out=tmp_path / "run", trials=1)
+    assert time.process_time() - started < 10
+    assert not (tmp_path / "run").exists()

@@ -97,12 +97,13 @@ def _under(
 def _ends(drawn: NDArray[np.float64], point: float | None, shrunk: float) -> Interval:
     """The interval around a metric from its values: of the rows as they are, then of the draws.
 
-    None where the metric is undefined, or is in more than half of the draws.
+    It reaches to the metric where all draws lie on one side of it, as means over classes of few rows do: a draw lacks
+    some of them. None where the metric is undefined, or is in more than half of the draws.
     """
     centre, values = drawn[0], drawn[1:][~np.isnan(drawn[1:])]
     if point is None or np.isnan(centre) or len(values) < 0.5 * (len(drawn) - 1):
         return None
     low, high = np.quantile(values, [0.025, 0.975])
-    if shrunk == 1.0:
-        return [float(low), float(high)]
-    return [float(point + shrunk * (low - centre)), float(point + shrunk * (high - centre))]
+    if shrunk < 1.0:
+        low, high = point + shrunk * (low - centre), point + shrunk * (high - centre)
+    return [min(float(low), point), max(float(high), point)]

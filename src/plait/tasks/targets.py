@@ -19,7 +19,8 @@ from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task, by_target
 from plait.tasks.multilabel import encode_labels, fit_labels, rarest
 from plait.tasks.ordinal import ordinal_value
 
-MAX_CLASSES = 10_000
+MAX_CLASSES = 1_000
+"""Every network and every trial has an output for each class; with more, no time limit could be kept."""
 
 
 def label_texts(column: pa.ChunkedArray) -> list[str | None]:
@@ -102,7 +103,10 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
             f"Target {target.name!r} has one class only, {str(names[0])!r}: there is nothing to tell apart."
         )
     if len(names) > MAX_CLASSES:
-        raise InputError(f"Target {target.name!r} has {len(names):,} classes; at most {MAX_CLASSES:,} are learned.")
+        raise InputError(
+            f"Target {target.name!r} has {len(names):,} classes; at most {MAX_CLASSES:,} are learned. Merge rare ones, "
+            f"or, if it is a quantity: --kind {target.name}=regression."
+        )
     if target.kind == "binary" and len(names) > 2:
         raise InputError(
             f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass."
