@@ -300,7 +300,8 @@ class Predictor:
         sets = sets_of(self.candidate.used)
         dropped = [frozenset(self.candidate.used) - set(left) for left in sets]
         found, bad = self._outputs(read, bad_rows, allow_outside, dropped)
-        told = [measure_all(self.tasks, one, _without(labels, bad)) for one in found]
+        known = _without(labels, bad)
+        told = [with_intervals(self.tasks, one, known, measure_all(self.tasks, one, known)) for one in found]
         sets_told = [{"present": list(left), "tasks": one} for left, one in zip(sets, told, strict=True)]
         return {"rows": len(read), "sets": sets_told}
 

@@ -109,7 +109,7 @@ def test_tasks_survive_json() -> None:
         (
             [str(index) for index in range(MAX_CLASSES + 1)],
             "multiclass",
-            r"Target 'y' has 1,001 classes; at most 1,000 are learned\. Merge rare ones, or, if it is a quantity: --kind",
+            r"Target 'y' has 1,001 classes; at most 1,000 are learned\. Merge rare ones, or, if it is a quantity: --",
         ),
     ],
 )
