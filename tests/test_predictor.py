@@ -106,7 +106,7 @@ def test_leaderboard_frame(predictor: Predictor) -> None:
     assert list(board.columns) == ["name", "kind", "validation", "test", "seconds", "chosen"]
     assert board["chosen"].sum() == 1
     assert board["validation"].is_monotonic_decreasing
-    assert {"unimodal", "late", "early", "architecture", "ensemble"} == set(board["kind"])
+    assert {"unimodal", "late", "early", "architecture", "classical", "ensemble"} == set(board["kind"])
     assert {f"late {rule}" for rule in ("vote", "mean", "weighted-mean", "product", "max", "stacking")} <= set(
         board["name"]
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from plait.data.batches import Rows
 from plait.data.decode import CHUNK
-from plait.data.infer import Wishes, infer_schema
+from plait.data.infer import infer_schema
 from plait.data.readers._base import Reader, load_reader
 from plait.data.resolve import resolve_media
 from plait.data.schema import Schema
@@ -34,12 +35,13 @@ from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import BAD_ROWS, DEFAULT_STRATEGY, FitOptions
 from plait.pipeline.refit import WEIGHTS, load_weights
 from plait.pipeline.run import describe, leaderboard_rows, read_manifest
+from plait.pipeline.wishes import wishes_of
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
 from plait.tasks.intervals import with_intervals
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_all
 from plait.training.checkpoints import load_into
-from plait.training.model import Model, UnimodalNetwork
+from plait.training.model import Model, UnimodalNetwork, ValuesOnly
 
 BadRows = Literal["fail", "skip"]
 
@@ -56,6 +58,7 @@ def fit(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    modalities: Mapping[str, Sequence[str]] | None = None,
     schema: Schema | str | Path | None = None,
     encoders: Mapping[str, str] | None = None,
     time_limit: float | None = None,
@@ -84,7 +87,9 @@ def fit(
         ignore: Columns to leave out.
         inputs: If given, only these columns are inputs.
         kinds: Kinds by column, instead of the inferred ones.
-        schema: An edited schema, or the path of one (`schema.json`), instead of the five arguments before.
+        modalities: By name, columns of one kind that are one modality: several photos of one house are a set of images,
+            whose order says nothing; numbers and categories are a table of their own.
+        schema: An edited schema, or the path of one (`schema.json`), instead of the six arguments before.
         encoders: By modality, where a trained encoder is to be had instead of learning one: `run:FOLDER` is that of a
             finished run, `run:FOLDER#NAME` where the modality is called NAME there. It stays as it is.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
@@ -118,7 +123,7 @@ def fit(
         ...     sorted(set(predictor.predict(table)["label"]))
         ['down', 'up']
     """
-    wishes = _wishes(target, group, split_column, ignore, inputs, kinds)
+    wishes = wishes_of(target, group, split_column, ignore, inputs, kinds, modalities)
     options = FitOptions(
         table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
         workers, device, {} if encoders is None else encoders, class_weights,
@@ -138,6 +143,7 @@ def schema(
     ignore: Sequence[str] = (),
     inputs: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    modalities: Mapping[str, Sequence[str]] | None = None,
 ) -> Schema:
     """What `fit` would take the columns of a table for: role, kind and reason of each.
 
@@ -152,32 +158,7 @@ def schema(
         >>> [(column.name, column.role, column.kind) for column in found.columns]
         [('age', 'input', 'numeric'), ('label', 'target', 'binary')]
     """
-    return infer_schema(read_table(table), _wishes(target, group, split_column, ignore, inputs, kinds))
-
-
-def _wishes(target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any, kinds: Any) -> Wishes:
-    """What was said about columns, checked to be names."""
-    problems = Problems()
-
-    def names(given: Any, what: str) -> list[str]:
-        found = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
-        odd = [name for name in found if not isinstance(name, str)]
-        if odd:
-            problems.add(f"{what} is {given!r}; give the name of a column (text), or a list of names.")
-        return [name for name in found if isinstance(name, str)]
-
-    for name, what in ((group, "group"), (split_column, "split_column")):
-        if not isinstance(name, str | NoneType):
-            problems.add(f"{what} is {name!r}; give the name of a column (text).")
-    if not isinstance(kinds, Mapping | NoneType):
-        problems.add(f"kinds is {kinds!r}; give a dict of kinds by column.")
-        kinds = None
-    wishes = Wishes(
-        names(target, "target"), group, split_column, names(ignore, "ignore"), names(inputs, "inputs"),
-        dict(kinds or {}),
-    )  # fmt: skip
-    problems.raise_if_any()
-    return wishes
+    return infer_schema(read_table(table), wishes_of(target, group, split_column, ignore, inputs, kinds, modalities))
 
 
 def load(run: str | Path) -> Predictor:
@@ -213,16 +194,22 @@ class Predictor:
                 self.model = self._model(described)
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{run / 'plait.json'} is damaged ({error!r}); restore it, or fit again.") from error
+        self._told = _other_version(run, manifest, self.candidate)
+        for sentence in self._told:
+            logging.getLogger("plait").warning(sentence)
 
     def _model(self, described: Mapping[str, Any]) -> Model:
         path, tensors = self.run / WEIGHTS, load_weights(self.run, self.manifest)
         networks = {
             name: UnimodalNetwork(ENCODERS[described[name]["encoder"]].build(self.readers[name]), self.tasks)
+            if name in self.candidate.encoded
+            else ValuesOnly()
             for name in self.candidate.used
         }
         for number, network in enumerate(networks.values()):
             load_into(network, _part(tensors, f"network/{number}/"), str(path))
-        decision = self.candidate.build({name: entry["widths"] for name, entry in described.items()}, self.tasks)
+        widths = {name: entry["widths"] for name, entry in described.items()}
+        decision = self.candidate.build(widths, self.tasks, self.readers)
         load_into(decision, _part(tensors, "decision/"), str(path))
         return Model(networks, decision, self.tasks).eval().requires_grad_(False)
 
@@ -329,8 +316,8 @@ class Predictor:
 
     @property
     def notes(self) -> list[str]:
-        """What the fit had to tell."""
-        return list(self.manifest["notes"])
+        """What the fit had to tell, and what loading had."""
+        return [*self.manifest["notes"], *self._told]
 
     def __repr__(self) -> str:
         targets = ", ".join(by_target(self.tasks))
@@ -395,6 +382,17 @@ class Predictor:
                 inputs[name], present[name] = reading.values, reading.present
                 bad |= {row: f"{name}: {reason}" for row, reason in reading.bad.items()}
             yield start, inputs, present, bad
+
+
+def _other_version(run: Path, manifest: Mapping[str, Any], candidate: Candidate) -> list[str]:
+    """A warning where a classical model was fitted by another scikit-learn than the one that is to ask it."""
+    here, there = version("scikit-learn"), manifest.get("versions", {}).get("scikit-learn")
+    if there == here or not any(one.classical for one in (candidate, *candidate.members)):
+        return []
+    return [
+        f"The classical model in {run} was fitted with scikit-learn {there}, and {here} is installed: its answers may "
+        "differ. Install that version, or fit again."
+    ]
 
 
 def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:

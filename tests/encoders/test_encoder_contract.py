@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from plait.data.readers import READERS, AudioReader, ImageReader, TabularReader, VectorReader
+from plait.data.readers import READERS, AudioReader, ImageReader, SeriesReader, TabularReader, TextReader, VectorReader
 from plait.data.readers.tabular import Field
 from plait.encoders import ENCODERS, default_encoder
 from plait.encoders._base import has_encoder
@@ -24,7 +24,7 @@ CASES = encoder_cases(ENCODERS)
 
 
 def test_every_encoder_is_tried() -> None:
-    assert len(ENCODERS) >= 5
+    assert len(ENCODERS) >= 7
     assert {case.name for case in CASES} == set(ENCODERS)
 
 
@@ -61,6 +61,8 @@ class TestWeights(Registered, EncoderWeights):
         (ImageReader(channels=3, height=20, width=128), "residual"),
         (AudioReader(rate=8000, samples=8000), "logmel"),
         (VectorReader(width=3), "mlp"),
+        (SeriesReader(channels=2, steps=5), "convolution"),
+        (TextReader(merges="", tokens=8, fold=True), "subwords"),
         (TabularReader(fields=(Field(name="a", kind="numeric", start=0, width=1),)), "tabular"),
     ],
     ids=str,

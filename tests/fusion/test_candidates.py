@@ -53,7 +53,7 @@ def test_round_trip(candidate) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "candidate 'x' is one modality, late rule, architecture or ensemble"),
+        ({}, "candidate 'x' is one modality, late rule, architecture, classical model or ensemble"),
         ({"modality": "a", "rule": "mean", "modalities": ("a",)}, "is one modality"),
         ({"modality": "a", "architecture": concat_of({"a": 0})}, "is one modality"),
         ({"rule": "mean"}, "a late rule, and nothing else, names the modalities"),

@@ -42,8 +42,9 @@ PLAN = Plan(epochs=3, batch_size=32, learning_rate=1e-2)
 
 @pytest.fixture(autouse=True)
 def _small_surrogate(monkeypatch) -> None:
-    """How good the surrogate is does not matter here."""
+    """How good the surrogate is does not matter here, nor what a trial costs."""
     monkeypatch.setattr(forest, "TREES", 5)
+    monkeypatch.setattr(runner, "FIRST", BATCH)  # no clock decides how many are asked for at once
     for name, value in {"PARENTS": 6, "CHILDREN": 16}.items():
         monkeypatch.setattr(progressive, name, value)
 

@@ -30,8 +30,9 @@ SMALL = FusionSpace({"a": (0, 1), "b": (2,)}, operations=("concat",), activation
 
 @pytest.fixture(autouse=True)
 def _small_surrogate(monkeypatch) -> None:
-    """How good the surrogate is does not matter here."""
+    """How good the surrogate is does not matter here, nor what a trial costs."""
     monkeypatch.setattr(forest, "TREES", 5)
+    monkeypatch.setattr(runner, "FIRST", BATCH)  # no clock decides how many are asked for at once
     for name, value in {"PARENTS": 6, "CHILDREN": 16}.items():
         monkeypatch.setattr(progressive, name, value)
 
@@ -287,6 +288,31 @@ def test_time_between_batches_ends_a_search_too(tmp_path) -> None:
     search.run("random", strategy_of("random"), 50, countdown(FEWEST - 1))
     assert len(search.found.trials) == FEWEST
     assert search.found.cut
+
+
+def test_under_a_clock_the_first_batch_is_small_and_later_ones_take_what_it_allows(tmp_path, monkeypatch) -> None:
+    """With a second for a trial and 100 to spend: batches of no more than a quarter of what is left."""
+    monkeypatch.setattr(runner, "FIRST", 8)
+    clock = [0.0]
+    monkeypatch.setattr(runner.time, "monotonic", lambda: clock[0])
+
+    class Slow(Cheap):
+        def rung(self, members, first, last, left=None):
+            clock[0] += len(members) * (last - first) / self.plan.epochs
+            return super().rung(members, first, last, None)
+
+    sizes: list[int] = []
+
+    class Counted(STRATEGIES["random"]):
+        def ask(self, count):
+            sizes.append(count)
+            return super().ask(count)
+
+    Search(Slow(), ledger_of(tmp_path), 0).run("random", Counted(SPACE, 7, None), None, lambda: 100 - clock[0])
+    assert sizes[0] == 8
+    assert sizes[1] == 23
+    assert all(8 <= size <= 64 for size in sizes)
+    assert 100 <= clock[0] <= 108
 
 
 @pytest.mark.parametrize("looks", [20, 70, 100])

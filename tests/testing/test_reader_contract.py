@@ -11,7 +11,7 @@ CASES = [reader_case(kind) for kind in READERS]
 
 
 def test_every_reader_is_tried() -> None:
-    assert len(READERS) >= 4
+    assert len(READERS) >= 6
     assert [case.kind for case in CASES] == list(READERS)
 
 

@@ -543,6 +543,21 @@ class Choosy(VectorReader):
         return "nothing suits it"
 
 
+class Sociable(VectorReader):
+    def features(self, values):
+        return values - values.mean(0) if len(values) else values
+
+
+class Moody(VectorReader):
+    def features(self, values):
+        return values if len(values) else None
+
+
+class Boundless(VectorReader):
+    def features(self, values):
+        return np.full(values.shape, np.inf)
+
+
 ARRAYS, STATE = ReaderArrays(), ReaderState()
 
 
@@ -552,6 +567,9 @@ ARRAYS, STATE = ReaderArrays(), ReaderState()
         (reading_of(doubled), ARRAYS.test_declared),
         (reading_of(shouted), ARRAYS.test_declared),
         (reading_of(centred), ARRAYS.test_alone),
+        (Sociable, ARRAYS.test_features),
+        (Moody, ARRAYS.test_features),
+        (Boundless, ARRAYS.test_features),
         (reading_of(silent), ARRAYS.test_bad_cells),
         (reading_of(left_in), ARRAYS.test_bad_cells),
         (Forgetting, STATE.test_round_trip),

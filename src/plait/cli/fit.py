@@ -14,7 +14,7 @@ TRIALS_HELP = (
 )
 GROUP_HELP = "Rows with the same value stay in the same part; intervals and cross-fitting go by it, too."
 KIND_HELP = (
-    "Kind of a column, instead of the guess: image, audio, vector, numeric, categorical, date (and text, series, "
+    "Kind of a column, instead of the guess: image, audio, text, series, vector, numeric, categorical, date (and "
     "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, ordinal, multilabel, "
     "regression."
 )
@@ -34,6 +34,17 @@ METRIC_HELP = (
     "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
     "default: 1 - loss / loss of the constant predictor, the mean over targets."
 )
+
+
+ModalityOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--modality",
+        metavar="NAME=COLUMN,COLUMN",
+        help="Columns of one kind that are one modality, such as several photos of one thing: a set, whose order says "
+        "nothing. Give it again for others.",
+    ),
+]
 
 
 def fit(
@@ -70,6 +81,7 @@ def fit(
             help=KIND_HELP,
         ),
     ] = None,
+    modality: ModalityOption = None,
     schema: Annotated[
         str | None, typer.Option("--schema", metavar="FILE", help="A schema.json, edited by you.")
     ] = None,
@@ -117,6 +129,8 @@ def fit(
 
       plait fit patients.jsonl --target outcome --group patient --kind ward=categorical --trials 5 --out run
 
+      plait fit houses.parquet --target price --modality photos=front,kitchen,bath --out house-run
+
       plait fit calls.csv --target mood --encoder sound=run:digits-run --out mood-run
     """
     from plait import fit as fit_table
@@ -125,9 +139,10 @@ def fit(
     with TerminalNarrator() as narrator:
         predictor = fit_table(
             table, target or [], out=out, validation=validation, test=test, group=group, split_column=split_column,
-            ignore=ignore or [], inputs=inputs or [], kinds=parse_kinds(kind or []), schema=schema,
-            encoders=parse_encoders(encoder or []), time_limit=time_limit, trials=trials, strategy=strategy, seed=seed,
-            metric=metric, bad_rows=bad_rows,  # type: ignore[arg-type]
+            ignore=ignore or [], inputs=inputs or [], kinds=parse_kinds(kind or []),
+            modalities=parse_modalities(modality or []), schema=schema, encoders=parse_encoders(encoder or []),
+            time_limit=time_limit, trials=trials, strategy=strategy, seed=seed, metric=metric,
+            bad_rows=bad_rows,  # type: ignore[arg-type]
             allow_outside=allow_outside, resume=resume, workers=workers, device=device,
             class_weights=class_weights, narrator=narrator,
         )  # fmt: skip
@@ -137,6 +152,15 @@ def fit(
 def parse_kinds(words: list[str]) -> dict[str, str]:
     """COLUMN=KIND words as a dict; a word without = gets an empty kind, which the schema refuses with the others."""
     return {word.rpartition("=")[0] or word: word.rpartition("=")[2] if "=" in word else "" for word in words}
+
+
+def parse_modalities(words: list[str]) -> dict[str, list[str]]:
+    """MODALITY=COLUMN,COLUMN words as a dict; a name that comes again gets more columns."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        name, _, columns = word.partition("=")
+        found.setdefault(name, []).extend(one.strip() for one in columns.split(",") if one.strip())
+    return found
 
 
 def parse_encoders(words: list[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from plait.cli.evaluate import evaluate
 from plait.cli.fit import fit
 from plait.cli.leaderboard import leaderboard
 from plait.cli.predict import predict
+from plait.cli.recipe import recipe
 from plait.cli.report import report
 from plait.cli.schema import schema
 from plait.cli.show import show
@@ -37,6 +38,7 @@ app = typer.Typer(
 for command in (fit, predict, evaluate, leaderboard, show, trials, schema, report, demo):
     app.command()(command)
 app.add_typer(data)
+app.add_typer(recipe)
 
 
 def _version(wanted: bool) -> None:
@@ -104,7 +106,7 @@ def entry() -> None:
 
 
 def _tell_interrupted(words: list[str]) -> None:
-    if words[:1] == ["fit"]:
+    if words[:1] in (["fit"], ["recipe"]):
         again = words if "--resume" in words else [*words, "--resume"]
         typer.echo(f"\nInterrupted; what is done is saved. Go on with:\n  plait {shlex.join(again)}", err=True)
     elif words[:1] == ["demo"]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from plait.cli._options import AsJson, TableFile
-from plait.cli.fit import parse_kinds
+from plait.cli.fit import ModalityOption, parse_kinds, parse_modalities
 
 
 def schema(
@@ -25,6 +25,7 @@ def schema(
     kind: Annotated[
         list[str] | None, typer.Option("--kind", metavar="COLUMN=KIND", help="Kind of a column, instead of the guess.")
     ] = None,
+    modality: ModalityOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write a schema.json to edit.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,7 +43,7 @@ def schema(
 
     wishes = Wishes(
         targets=target or [], group=group, split=split_column, ignored=ignore or [], inputs=inputs or [],
-        kinds=parse_kinds(kind or []),
+        kinds=parse_kinds(kind or []), modalities=parse_modalities(modality or []),
     )  # fmt: skip
     found = infer_schema(read_table(table), wishes)
     if out is not None:
@@ -52,4 +53,5 @@ def schema(
         typer.echo(found.to_json())
     elif out is None:
         for column in found.columns:
-            typer.echo(f"{column.name:<24} {column.role:<8} {column.kind or '-':<12} {column.told}")
+            part = f" (part of {column.modality})" if column.modality else ""
+            typer.echo(f"{column.name:<24} {column.role:<8} {column.kind or '-':<12} {column.told}{part}")

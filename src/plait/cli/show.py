@@ -25,7 +25,11 @@ def show(run: Run, as_json: AsJson = False) -> None:
         typer.echo(f"architecture  {architecture['text']}")
     if not told["architectures"]:
         row = next(row for row in leaderboard_rows(manifest) if row["chosen"])
-        words = {"unimodal": "one modality alone", "late": "a rule over the decisions of each modality"}
+        words = {
+            "unimodal": "one modality alone",
+            "late": "a rule over the decisions of each modality",
+            "classical": "a classical model from scikit-learn",
+        }
         typer.echo(f"decides       {row['name']} ({words.get(row['kind'], row['kind'])})")
     typer.echo(f"used          {', '.join(told['modalities']['used'])}")
     typer.echo(f"discarded     {', '.join(told['modalities']['discarded']) or 'none'}")

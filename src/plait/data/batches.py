@@ -31,6 +31,7 @@ class Batch:
         labelled: By task, [B] of bool.
         weights: [B], how much a row counts in the losses.
         rows: [B], positions in the rows that the batch was cut from.
+        values: By modality, [B, ...]: the reader's arrays where `inputs` are cached hidden states and both are read.
     """
 
     inputs: dict[str, Tensor]
@@ -39,6 +40,7 @@ class Batch:
     labelled: dict[str, Tensor]
     weights: Tensor
     rows: Tensor
+    values: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,7 +53,7 @@ class Batch:
 
         return Batch(
             moved(self.inputs), moved(self.present), moved(self.targets), moved(self.labelled),
-            self.weights.to(device), self.rows,
+            self.weights.to(device), self.rows, moved(self.values),
         )  # fmt: skip
 
 
@@ -65,6 +67,7 @@ class Rows:
         targets: By task, arrays [all rows].
         labelled: By task, arrays [all rows] of bool.
         index: Positions of these rows in the arrays, [rows].
+        values: By modality, the reader's arrays [all rows, ...], beside inputs that are cached hidden states.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -72,6 +75,7 @@ class Rows:
     targets: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     labelled: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     index: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -83,13 +87,18 @@ class Rows:
     def batch(self, positions: NDArray[np.int64]) -> Batch:
         """The rows at these positions (0 .. len - 1)."""
         rows = self.index[positions]
+
+        def taken(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+            return {name: torch.from_numpy(np.ascontiguousarray(_take(array, rows))) for name, array in arrays.items()}
+
         return Batch(
-            {name: torch.from_numpy(np.ascontiguousarray(_take(array, rows))) for name, array in self.inputs.items()},
+            taken(self.inputs),
             {name: torch.from_numpy(mask[rows]) for name, mask in self.present.items()},
             {name: torch.from_numpy(values[rows]) for name, values in self.targets.items()},
             {name: torch.from_numpy(mask[rows]) for name, mask in self.labelled.items()},
             torch.ones(len(rows)),
             torch.from_numpy(np.asarray(positions, dtype=np.int64)),
+            taken(self.values),
         )
 
     def in_order(self, size: int | None = None) -> Iterator[Batch]:

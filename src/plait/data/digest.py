@@ -36,7 +36,7 @@ def column_digests(column: pa.ChunkedArray, media: bool = False) -> NDArray[np.u
 
 def modality_digests(cells: Table, modality: Modality) -> NDArray[np.uint64]:
     """A 64-bit digest per row over all columns of a modality; array [rows]."""
-    media = modality.kind in MEDIA_KINDS
+    media = (modality.items or modality.kind) in MEDIA_KINDS
     return combine([column_digests(cells.column(name), media) for name in modality.columns])
 
 

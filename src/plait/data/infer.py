@@ -17,7 +17,7 @@ from plait.data.kinds import CELLS, can_hold, is_date_type, is_label_list, media
 from plait.data.leaks import leak
 from plait.data.media import first_bytes, is_url, kind_of_bytes, kind_of_path, resolve_path
 from plait.data.plain import is_list, is_number
-from plait.data.schema import INPUT_KINDS, ROLES, TABULAR, TASK_KINDS, Column, Schema
+from plait.data.schema import INPUT_KINDS, ROLES, TABULAR, TABULAR_KINDS, TASK_KINDS, Column, Schema
 from plait.data.table import Table, sample_rows
 from plait.exceptions import BadCell, Problems, did_you_mean
 
@@ -47,6 +47,7 @@ class Wishes:
         ignored: Columns to leave out.
         inputs: If any are named, only these are inputs.
         kinds: Kinds by column, instead of the inferred ones.
+        modalities: By name, columns of one kind that are one modality.
     """
 
     targets: Sequence[str] = ()
@@ -55,6 +56,7 @@ class Wishes:
     ignored: Sequence[str] = ()
     inputs: Sequence[str] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
+    modalities: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def infer_schema(table: Table, wishes: Wishes | None = None) -> Schema:
@@ -81,9 +83,9 @@ def infer_schema(table: Table, wishes: Wishes | None = None) -> Schema:
             columns.append(_target_column(table, name, kinds.get(name)))
         else:
             columns.append(Column(name=name, role=role, reason=said.get(name, "said so by the caller")))
-    schema = Schema(columns=tuple(_with_leak(table, column, roles) for column in columns))
-    _check_names(schema)
-    return schema
+    columns = [_with_leak(table, column, roles) for column in columns]
+    _check_names(columns)
+    return _joined(Schema(columns=tuple(columns)), table, wishes)
 
 
 def _with_leak(table: Table, column: Column, roles: Mapping[str, str]) -> Column:
@@ -95,10 +97,41 @@ def _with_leak(table: Table, column: Column, roles: Mapping[str, str]) -> Column
     return column.model_copy(update={"doubt": "; and ".join(doubts)})
 
 
-def _check_names(schema: Schema) -> None:
+def _joined(schema: Schema, table: Table, wishes: Wishes) -> Schema:
+    """The schema with columns in the modalities that the caller put them in."""
     problems = Problems()
-    names = [modality.name for modality in schema.modalities]
-    if names.count(TABULAR) > 1:
+    place: dict[str, str] = {}
+    inputs = {column.name: column for column in schema.named("input")}
+    for modality, names in wishes.modalities.items():
+        for name in names:
+            if name not in table.columns:
+                problems.add(f"{table.name} has no column {name!r} (--modality): {did_you_mean(name, table.columns)}.")
+            elif name not in inputs:
+                problems.add(f"Column {name!r} (--modality {modality}) is no input.")
+            elif place.setdefault(name, modality) != modality:
+                problems.add(
+                    f"Column {name!r} is given to the modalities {place[name]} and {modality}: give it to one."
+                )
+        clash = (modality in inputs or modality == TABULAR) and modality not in names
+        if clash or not modality or not names:
+            why = "is the name of another column" if clash else "needs a name and a column at least"
+            problems.add(f"--modality {modality}={','.join(names)}: the modality {why}.")
+        kinds = sorted(
+            {TABULAR if inputs[n].kind in TABULAR_KINDS else str(inputs[n].kind) for n in names if n in inputs}
+        )
+        if len(kinds) > 1:
+            problems.add(
+                f"--modality {modality} has columns of several kinds ({', '.join(kinds)}): give those of one kind."
+            )
+    problems.raise_if_any()
+    columns = [column.model_copy(update={"modality": place.get(column.name, "")}) for column in schema.columns]
+    return Schema(columns=tuple(columns))
+
+
+def _check_names(columns: Sequence[Column]) -> None:
+    problems = Problems()
+    named = {column.kind in TABULAR_KINDS for column in columns if column.role == "input" and column.belongs == TABULAR}
+    if len(named) > 1:
         problems.add(f"A column is called {TABULAR!r}, which is the name of all table columns together: rename it.")
     problems.raise_if_any()
 

@@ -27,9 +27,9 @@ def resolve_media(table: Table, schema: Schema, allow_outside: bool) -> tuple[Ta
         The table, and reasons by row for paths that are refused (their cells are emptied).
     """
     bad: dict[int, str] = {}
-    for modality in schema.modalities:
-        name = modality.columns[0]
-        if modality.kind not in MEDIA_KINDS or name not in table.columns:
+    for column in schema.named("input"):
+        name = column.name
+        if column.kind not in MEDIA_KINDS or name not in table.columns:
             continue
         cells = table.column(name)
         if pa.types.is_large_binary(cells.type) or pa.types.is_null(cells.type):

@@ -36,13 +36,14 @@ MEDIA_KINDS = frozenset({"image", "audio", "video"})
 
 _ONE: Final[tuple[Role, ...]] = ("group", "split")
 
-TABULAR = "tabular"
+TABULAR, SET = "tabular", "set"
 SCHEMA_VERSION = 1
 
 
 class Column(BaseModel):
-    """One column: what it is for (`role`), what it holds (`kind`), why plait thinks so (`reason`), and what speaks
-    against it (`doubt`, half a sentence; left out of files where there is none)."""
+    """One column: what it is for (`role`), what it holds (`kind`), why plait thinks so (`reason`), what speaks against
+    it (`doubt`, half a sentence), and which modality it is part of (`modality`, of inputs; by default one of its own,
+    or `tabular`). The last two are left out of files where there is nothing in them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,11 +52,17 @@ class Column(BaseModel):
     kind: str | None = None
     reason: str = ""
     doubt: str = ""
+    modality: str = ""
 
     @model_serializer(mode="wrap")
-    def _without_no_doubt(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
-        return {name: value for name, value in content.items() if name != "doubt" or value}
+        return {name: value for name, value in content.items() if name not in ("doubt", "modality") or value}
+
+    @property
+    def belongs(self) -> str:
+        """The modality that an input column is part of."""
+        return self.modality or (TABULAR if self.kind in TABULAR_KINDS else self.name)
 
     @property
     def told(self) -> str:
@@ -64,12 +71,14 @@ class Column(BaseModel):
 
 
 class Modality(BaseModel):
-    """A group of input columns that one encoder reads."""
+    """A group of input columns that one encoder reads; `kind` is `set` where they are several that hold files, vectors,
+    series or text, and `items` is then the kind of these."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: str
+    items: str = ""
     columns: tuple[str, ...]
 
 
@@ -98,6 +107,11 @@ class Schema(BaseModel):
         for role in _ONE:
             if (count := len(self.named(role))) > 1:
                 problems.append(f"{count} columns have the role {role}, at most one can")
+        for name, members in self._together().items():
+            kinds = sorted({TABULAR if column.kind in TABULAR_KINDS else str(column.kind) for column in members})
+            if len(kinds) > 1:
+                held = ", ".join(f"{column.name!r} ({column.kind})" for column in members)
+                problems.append(f"the modality {name!r} is of several kinds: {held}; give those of one kind")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -123,14 +137,22 @@ class Schema(BaseModel):
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """The input columns by modality: media, vectors, series and text each alone, the rest as `tabular`."""
-        alone = [
-            Modality(name=column.name, kind=str(column.kind), columns=(column.name,))
-            for column in self.named("input")
-            if column.kind not in TABULAR_KINDS
-        ]
-        together = tuple(column.name for column in self.named("input") if column.kind in TABULAR_KINDS)
-        return (*alone, Modality(name=TABULAR, kind=TABULAR, columns=together)) if together else tuple(alone)
+        """The input columns by modality: media, vectors, series and text each alone, the rest as `tabular`, but for
+        those that are said to belong together. `tabular` comes last."""
+        found = []
+        for name, members in self._together().items():
+            kind = TABULAR if members[0].kind in TABULAR_KINDS else str(members[0].kind)
+            items = kind if kind != TABULAR and len(members) > 1 else ""
+            columns = tuple(column.name for column in members)
+            found.append(Modality(name=name, kind=SET if items else kind, items=items, columns=columns))
+        return tuple(sorted(found, key=lambda modality: modality.name == TABULAR))
+
+    def _together(self) -> dict[str, list[Column]]:
+        """Input columns by modality."""
+        found: dict[str, list[Column]] = {}
+        for column in self.named("input"):
+            found.setdefault(column.belongs, []).append(column)
+        return found
 
     def kind_of(self, name: str) -> str | None:
         """The kind of the column called `name`."""
@@ -141,7 +163,9 @@ class Schema(BaseModel):
         return self.model_copy(
             update={
                 "columns": tuple(
-                    column.model_copy(update={"role": "ignored", "reason": names[column.name], "doubt": ""})
+                    column.model_copy(
+                        update={"role": "ignored", "reason": names[column.name], "doubt": "", "modality": ""}
+                    )
                     if column.name in names
                     else column
                     for column in self.columns

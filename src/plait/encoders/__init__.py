@@ -4,6 +4,9 @@ from plait.encoders._base import ENCODERS, Encoder, HiddenStates, default_encode
 from plait.encoders.audio import AudioEncoder
 from plait.encoders.convolutional import LeNet, ResidualNet
 from plait.encoders.flat import TabularEncoder, VectorEncoder
+from plait.encoders.series import SeriesEncoder
+from plait.encoders.sets import SetEncoder
+from plait.encoders.text import TextEncoder
 
 __all__ = [
     "ENCODERS",
@@ -12,7 +15,10 @@ __all__ = [
     "HiddenStates",
     "LeNet",
     "ResidualNet",
+    "SeriesEncoder",
+    "SetEncoder",
     "TabularEncoder",
+    "TextEncoder",
     "VectorEncoder",
     "default_encoder",
 ]

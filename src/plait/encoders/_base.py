@@ -33,11 +33,13 @@ class HiddenStates:
             L+1, where the network has heads, its outputs for all tasks side by side.
         tokens: [B, T, d], where the encoder has a sequence.
         token_mask: [B, T] of bool, True where a token is real.
+        values: [B, *shape], the reader's arrays that the network was given; None where nobody is to read them.
     """
 
     layers: tuple[Tensor, ...]
     tokens: Tensor | None = None
     token_mask: Tensor | None = None
+    values: Tensor | None = None
 
 
 class Encoder(nn.Module, ABC):

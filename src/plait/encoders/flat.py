@@ -48,7 +48,7 @@ class VectorEncoder(Encoder):
         sample = torch.from_numpy(np.asarray(values, dtype=np.float64))
         mean = sample.mean(0)
         self.mean.copy_(mean)
-        self.deviation.copy_(_spread(sample.std(0, unbiased=False), mean))
+        self.deviation.copy_(spread(sample.std(0, unbiased=False), mean))
         self.reduce.fit(self._scaled(sample))
 
     def _scaled(self, values: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class VectorEncoder(Encoder):
         return (self.reduce.out, *HIDDEN)
 
 
-def _spread(deviation: Tensor, mean: Tensor) -> Tensor:
+def spread(deviation: Tensor, mean: Tensor) -> Tensor:
     """Deviations, with 1 in the place of constants': those that are not above the rounding of 32-bit numbers."""
     floor = (1e-7 * mean.abs()).clamp_min(1e-30)
     return torch.where(deviation > floor, deviation, torch.ones_like(deviation))
@@ -136,7 +136,7 @@ class TabularEncoder(Encoder):
             if len(filled) == 0:
                 continue
             mean, deviation = torch.tensor(filled.mean()), torch.tensor(filled.std())
-            self.mean[index], self.deviation[index] = mean, _spread(deviation, mean)
+            self.mean[index], self.deviation[index] = mean, spread(deviation, mean)
             self.edges[index] = torch.from_numpy(np.quantile(filled, np.linspace(0, 1, self.BINS + 1)))
         self.reduce.fit(self._near_raw(torch.from_numpy(np.asarray(values, dtype=np.float32))))
 

@@ -1,4 +1,4 @@
-"""Candidates: what competes to be returned, described as data: one modality, a late rule, an architecture."""
+"""Candidates: what competes to be returned, as data: one modality, a late rule, an architecture."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from plait.classical._base import ClassicalSpec
+from plait.classical.decision import ClassicalDecision
+from plait.data.readers._base import Reader
 from plait.fusion.architecture import Architecture
 from plait.fusion.ensemble import Ensemble
 from plait.fusion.late import LateFusion, SingleModality
@@ -16,12 +19,12 @@ from plait.tasks._base import Task
 CandidateKind = Literal["unimodal", "late", "early", "architecture", "classical", "ensemble"]
 COST_ORDER: tuple[CandidateKind, ...] = ("unimodal", "late", "early", "architecture", "classical", "ensemble")
 
-Decision = SingleModality | LateFusion | FusionNetwork | Ensemble
+Decision = SingleModality | LateFusion | FusionNetwork | ClassicalDecision | Ensemble
 """What turns hidden states into outputs."""
 
 
 class Candidate(BaseModel):
-    """One competitor. Exactly one of `modality`, `rule`, `architecture` and `members` is given.
+    """One competitor. Exactly one of `modality`, `rule`, `architecture`, `classical` and `members` is given.
 
     Attributes:
         name: What the leaderboard calls it.
@@ -30,6 +33,7 @@ class Candidate(BaseModel):
         rule: For late fusion of `modalities`.
         modalities: Which modalities a late rule combines.
         architecture: For a fusion architecture.
+        classical: For a classical model.
         members: For an ensemble: what it averages.
         counts: How often each member counts.
         modality_dropout: How often a modality of a training row is dropped; its weights then begin block-diagonal.
@@ -44,6 +48,7 @@ class Candidate(BaseModel):
     rule: str | None = None
     modalities: tuple[str, ...] = ()
     architecture: Architecture | None = None
+    classical: ClassicalSpec | None = None
     members: tuple[Candidate, ...] = ()
     counts: tuple[int, ...] = ()
     modality_dropout: float = Field(0.0, ge=0, lt=1)
@@ -51,9 +56,11 @@ class Candidate(BaseModel):
 
     @model_validator(mode="after")
     def _one_thing(self) -> Candidate:
-        given = (self.modality, self.rule, self.architecture, self.members or None)
+        given = (self.modality, self.rule, self.architecture, self.classical, self.members or None)
         if sum(one is not None for one in given) != 1:
-            raise ValueError(f"candidate {self.name!r} is one modality, late rule, architecture or ensemble")
+            raise ValueError(
+                f"candidate {self.name!r} is one modality, late rule, architecture, classical model or ensemble"
+            )
         if len(self.counts) != len(self.members) or any(count < 1 for count in self.counts):
             raise ValueError(f"candidate {self.name!r}: every member counts once or more often")
         if (self.rule is None) != (not self.modalities):
@@ -74,7 +81,22 @@ class Candidate(BaseModel):
             return self.architecture.modalities
         if self.members:
             return tuple(sorted({name for member in self.members for name in member.used}))
+        if self.classical is not None:
+            return self.classical.modalities
         return (self.modality,) if self.modality is not None else tuple(sorted(self.modalities))
+
+    @property
+    def raw(self) -> tuple[str, ...]:
+        """Modalities whose reader's arrays it reads, in sorted order."""
+        own = () if self.classical is None else self.classical.raw
+        return tuple(sorted({*own, *(name for member in self.members for name in member.raw)}))
+
+    @property
+    def encoded(self) -> tuple[str, ...]:
+        """Modalities of which it reads hidden states, in sorted order: the others need not be encoded."""
+        if self.members:
+            return tuple(sorted({name for member in self.members for name in member.encoded}))
+        return tuple(name for name in self.used if name not in self.raw)
 
     @property
     def cost(self) -> tuple[int, int]:
@@ -83,12 +105,23 @@ class Candidate(BaseModel):
         sources = sum(member.cost[1] for member in self.members) or sources
         return COST_ORDER.index(self.kind), sources
 
-    def build(self, layer_widths: Mapping[str, Sequence[int]], tasks: Sequence[Task]) -> Decision:
-        """A fresh module for it; weights from torch's global generator."""
+    def build(
+        self, layer_widths: Mapping[str, Sequence[int]], tasks: Sequence[Task],
+        readers: Mapping[str, Reader] | None = None,
+    ) -> Decision:  # fmt: skip
+        """A fresh module for it; weights from torch's global generator.
+
+        Args:
+            layer_widths: By modality, widths of layers 0..L+1.
+            tasks: The tasks.
+            readers: By modality; at least those of `raw`.
+        """
         if self.architecture is not None:
             return FusionNetwork(self.architecture, layer_widths, tasks)
         if self.members:
-            return Ensemble([member.build(layer_widths, tasks) for member in self.members], self.counts, tasks)
+            return Ensemble([one.build(layer_widths, tasks, readers) for one in self.members], self.counts, tasks)
+        if self.classical is not None:
+            return ClassicalDecision(self.classical, tasks, readers or {})
         if self.rule is not None:
             return LateFusion(self.rule, self.modalities, tasks)
         return SingleModality(str(self.modality), tasks)

@@ -135,6 +135,7 @@ class Fit:
     encoders: dict[str, str] = field(default_factory=dict)
     states: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     screening: Screening | None = None
+    classical: list[Trial] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     choice: Choice | None = None
     finetuned: Model | None = None
@@ -188,7 +189,7 @@ class Fit:
 
     def decision(self, trial: Trial) -> Decision:
         """What a trial decides by, with its weights."""
-        module = trial.candidate.build(self.widths(), self.tasks)
+        module = trial.candidate.build(self.widths(), self.tasks, self.readers)
         load_into(module, trial.weights, f"Trial {trial.candidate.name!r}")
         return module
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
 
 from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
+from plait.pipeline.trials import described, packed, unpacked
 from plait.search.cka import last_similarities
 from plait.search.competitors import competitors
 from plait.search.ensemble import ensemble_of
-from plait.search.evaluator import Evaluator, Trial
+from plait.search.evaluator import Evaluator
 from plait.search.ledger import Ledger
 from plait.training.checkpoints import load_tensors, save_tensors
 from plait.training.loop import Plan, passes
@@ -43,7 +43,7 @@ class EvaluateStage(Stage):
     """Trials of the standing competitors and of what the search found, each architecture from fresh seeds."""
 
     name = "evaluate"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "screen", "search")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "screen", "classical", "search")
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, the metric."""
@@ -59,26 +59,19 @@ class EvaluateStage(Stage):
         evaluator = evaluator_of(fit)
         fit.narrator.begin("Comparing ways to combine", len(candidates))
         trials = evaluator.evaluate(candidates, self._seconds(fit), lambda name: fit.narrator.advance())
-        together = ensemble_of(trials, fit.tasks, evaluator.labels, evaluator.folds, fit.options.metric)
+        every = [*fit.classical, *trials]
+        together = ensemble_of(every, fit.tasks, evaluator.labels, evaluator.folds, fit.options.metric)
         trials += [together] if together else []
         fit.narrator.end()
         if evaluator.cut:
             fit.note(
                 f"Time ended {evaluator.cut} trainings of fusion networks; a longer time limit lets them learn on."
             )
-        Ledger(fit.run.path / "trials.sqlite").record(trials, "competitors", 0, fit.options.seed)
-        save_tensors(fit.run.path / self.files(fit)[0], _pack(trials))
+        Ledger(fit.run.path / "trials.sqlite").record([*fit.classical, *trials], "competitors", 0, fit.options.seed)
+        save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
         return {
             "cut": fit.options.limit if evaluator.cut else None,
-            "trials": [
-                {
-                    "candidate": trial.candidate.model_dump(exclude_defaults=True),
-                    "score": trial.score,
-                    "scores": trial.scores,
-                    "seconds": trial.seconds,
-                }
-                for trial in trials
-            ],
+            "trials": described(trials),
         }
 
     def candidates(self, fit: Fit) -> list[Candidate]:
@@ -94,9 +87,8 @@ class EvaluateStage(Stage):
         return [*standing, *fresh.values()]
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
-        """The trials with their outputs and weights."""
-        tensors = load_tensors(fit.run.path / self.files(fit)[0])
-        fit.trials = [_unpack(number, told, tensors) for number, told in enumerate(result["trials"])]
+        """The trials with their outputs and weights, classical ones among them."""
+        fit.trials = [*fit.classical, *unpacked(result["trials"], load_tensors(fit.run.path / self.files(fit)[0]))]
 
     def _seconds(self, fit: Fit) -> Any:
         """The time limit of one training, asked when it begins: an equal part of what is left for this stage."""
@@ -114,33 +106,3 @@ def likeness_of(fit: Fit, names: Sequence[str]) -> dict[tuple[str, str], float]:
         fit.states, {name: fit.decoded[name].present[rows] for name in names}, widths, np.arange(len(fit.train)),
         fit.options.seed,
     )  # fmt: skip
-
-
-def _pack(trials: Sequence[Trial]) -> dict[str, Tensor]:
-    import torch
-
-    tensors: dict[str, Tensor] = {}
-    for number, trial in enumerate(trials):
-        for seed, outputs in enumerate(trial.outputs):
-            tensors |= {
-                f"{number}/outputs/{seed}/{name}": torch.from_numpy(np.asarray(v)) for name, v in outputs.items()
-            }
-        tensors |= {f"{number}/weights/{name}": tensor for name, tensor in trial.weights.items()}
-    return tensors
-
-
-def _unpack(number: int, told: dict[str, Any], tensors: dict[str, Tensor]) -> Trial:
-    seeds: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(f"{number}/outputs/"):
-            seed, task = name.split("/", 3)[2:]
-            seeds.setdefault(int(seed), {})[task] = tensor.numpy()
-    prefix = f"{number}/weights/"
-    return Trial(
-        Candidate.model_validate(told["candidate"]),
-        tuple(seeds[seed] for seed in sorted(seeds)),
-        told["score"],
-        tuple(told["scores"]),
-        float(told["seconds"]),
-        {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)},
-    )

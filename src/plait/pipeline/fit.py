@@ -12,6 +12,7 @@ from plait.exceptions import InputError, Problems
 from plait.pipeline._base import Clock, Fit
 from plait.pipeline.cache import CacheStage
 from plait.pipeline.choose import ChooseStage
+from plait.pipeline.classical import ClassicalStage
 from plait.pipeline.decode import DecodeStage
 from plait.pipeline.encode import EncodeStage
 from plait.pipeline.evaluate import EvaluateStage
@@ -87,6 +88,7 @@ def _stages(fit: Fit) -> None:
     for stage in (
         CacheStage(),
         ScreenStage(),
+        ClassicalStage(),
         SearchStage(),
         EvaluateStage(),
         ChooseStage(),

@@ -127,8 +127,9 @@ def _cuts(place: str) -> Iterator[tuple[str, str]]:
 
 def _weights(folder: Path, manifest: Mapping[str, Any], name: str, number: int) -> tuple[dict[str, Tensor], str]:
     """The state dict of an encoder of a run, and the file it is from."""
-    used = Candidate.model_validate(manifest["decision"]).used
-    if name in used:
+    predictor = Candidate.model_validate(manifest["decision"])
+    used = predictor.used
+    if name in predictor.encoded:
         prefix, path, tensors = f"network/{used.index(name)}/encoder.", folder / WEIGHTS, load_weights(folder, manifest)
     else:
         prefix, path = "encoder.", folder / "stages" / f"encode-{number}.safetensors"

@@ -84,7 +84,7 @@ def _search(fit: Fit) -> dict[str, Any] | None:
 
 
 def _versions() -> dict[str, str]:
-    names = ("torch", "numpy", "scikit-learn", "pyarrow")
+    names = ("torch", "numpy", "scikit-learn", "skops", "pyarrow")
     return {"plait": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
 
 

@@ -118,8 +118,11 @@ class FitOptions:
             )
         if not isinstance(self.schema, Schema | str | PathLike | NoneType):
             problems.add(f"schema is a {type(self.schema).__name__}; give a Schema, or the path of a schema.json.")
-        if self.schema and (self.wishes.inputs or self.wishes.ignored or self.wishes.kinds or self.wishes.targets):
-            problems.add("--schema holds roles and kinds already; change them there, or leave --schema out.")
+        wishes = self.wishes
+        if self.schema and (wishes.inputs or wishes.ignored or wishes.kinds or wishes.targets or wishes.modalities):
+            problems.add(
+                "--schema holds roles, kinds and modalities already; change them there, or leave --schema out."
+            )
         if problem := strategy_problem(self.strategy):
             problems.add(f"--strategy is {self.strategy!r}; {problem}.")
         self._check_device(problems)

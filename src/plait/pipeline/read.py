@@ -95,12 +95,19 @@ def _as_wishes(schema: Schema, group: str | None, split: str | None) -> Wishes:
         split=split or schema.split,
         ignored=[c.name for c in schema.named("ignored") if c.name not in (group, split)],
         kinds={c.name: c.kind for c in schema.columns if c.kind and c.name not in (group, split)},
+        modalities={m: [c.name for c in schema.columns if c.modality == m] for m in _named(schema)},
     )
+
+
+def _named(schema: Schema) -> list[str]:
+    """Modalities that columns are said to be part of."""
+    return list(dict.fromkeys(column.modality for column in schema.named("input") if column.modality))
 
 
 def _usable(schema: Schema, options: FitOptions) -> tuple[Schema, list[str]]:
     """The schema without inputs that no encoder reads."""
-    unread = {m.columns[0]: m.kind for m in schema.modalities if not has_encoder(m.kind)}
+    kinds = {name: m.items or m.kind for m in schema.modalities for name in m.columns}
+    unread = {name: kind for name, kind in kinds.items() if not has_encoder(kind)}
     asked = sorted(set(unread) & set(options.wishes.inputs))
     if asked:
         told = ", ".join(f"{name!r} ({unread[name]})" for name in asked)

@@ -15,7 +15,7 @@ from plait.pipeline._base import Fit, Stage
 from plait.pipeline.finetune import raw_rows
 from plait.pipeline.run import MANIFEST, file_digest
 from plait.training.checkpoints import load_tensors, save_tensors
-from plait.training.model import Model
+from plait.training.model import Model, ValuesOnly
 
 WEIGHTS: Final = "weights.safetensors"
 
@@ -42,7 +42,9 @@ def chosen_model(fit: Fit) -> Model:
     if fit.finetuned is not None:
         return fit.finetuned
     trial = fit.trials[fit.chosen.chosen]
-    return Model({name: fit.networks[name] for name in trial.candidate.used}, fit.decision(trial), fit.tasks).eval()
+    encoded = trial.candidate.encoded
+    networks = {name: fit.networks[name] if name in encoded else ValuesOnly() for name in trial.candidate.used}
+    return Model(networks, fit.decision(trial), fit.tasks).eval()
 
 
 def _gates(fit: Fit, model: Model) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,7 +39,8 @@ class TestStage(Stage):
                 continue
             module = fit.decision(trial)
             model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
-            models.append((model, rows, 4096))
+            read = replace(rows, values={n: fit.decoded[n].values[fit.test] for n in trial.candidate.raw})
+            models.append((model, read, 4096))
         told = [model.predict(asked, size) for model, asked, size in models]
         outputs = [{name: values.numpy() for name, values in one.items()} for one in told]
         chosen, asked, size = models[fit.chosen.chosen]

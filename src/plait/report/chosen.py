@@ -8,7 +8,7 @@ from typing import Any
 
 from plait.report.figures import count, interval, number
 from plait.report.headline import chosen_row, has_test
-from plait.report.words import HOW, LOWER_IS_BETTER, metric_head
+from plait.report.words import HOW, LOWER_IS_BETTER, classical_words, metric_head
 
 Content = Mapping[str, Any]
 
@@ -35,7 +35,8 @@ class Metrics:
 
 def how(content: Content) -> str:
     """How the returned row decides, in one sentence."""
-    return HOW.get(chosen_row(content)["kind"], "")
+    classical = content["decision"].get("classical")
+    return classical_words(classical) if classical else HOW.get(chosen_row(content)["kind"], "")
 
 
 def programs(content: Content) -> list[list[str]]:

@@ -28,6 +28,15 @@ HOW: Final[Mapping[str, str]] = {
 }
 """How a kind of leaderboard row decides, one sentence each."""
 
+FAMILIES: Final[Mapping[str, str]] = {
+    "logistic": "A linear model (logistic regression for classes, ridge regression for numbers)",
+    "forest": "A forest of randomised trees",
+    "boosting": "Boosted trees",
+}
+"""Families of classical models, each the beginning of a sentence about what it reads."""
+
+STACK: Final = "A linear model weighs what classical models of each modality say of rows that they were not fitted on."
+
 METRICS: Final[Mapping[str, str]] = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -51,6 +60,8 @@ STAGES: Final[Mapping[str, str]] = {
     "split": "Splitting the rows",
     "decode": "Decoding the cells",
     "cache": "Computing the hidden states",
+    "screen": "Screening modalities",
+    "classical": "Fitting classical models",
     "search": "Searching for ways to fuse",
     "evaluate": "Comparing ways to combine",
     "choose": "Choosing",
@@ -94,6 +105,24 @@ def listed(names: Sequence[str], most: int, many: str) -> str:
     return " and ".join([", ".join(cut[:-1]), cut[-1]] if len(cut) > 1 else cut)
 
 
+def classical_words(classical: Mapping[str, Any]) -> str:
+    """How a classical model decides, in one sentence.
+
+    Example:
+        >>> classical_words({"family": "forest", "modalities": ["image", "view"], "raw": ["view"]})
+        'A forest of randomised trees from scikit-learn reads view as it is, and of image the last hidden layer.'
+    """
+    if classical["family"] == "stack":
+        return STACK
+    raw = list(classical.get("raw", ()))
+    others = [name for name in classical["modalities"] if name not in raw]
+    parts = [f"{listed(raw, 4, 'modalities')} as {'it is' if len(raw) == 1 else 'they are'}"] if raw else []
+    parts += [f"of {listed(others, 4, 'modalities')} the last hidden layer"] if others else []
+    return (
+        f"{FAMILIES.get(str(classical['family']), 'A classical model')} from scikit-learn reads {', and '.join(parts)}."
+    )
+
+
 def reader_words(reader: Mapping[str, Any]) -> str:
     """What a reader makes of a cell.
 
@@ -127,6 +156,20 @@ def _tabular(reader: Mapping[str, Any]) -> str:
     return ", ".join(counted(found[kind], *nouns[kind]) for kind in nouns if found[kind]) or "no column"
 
 
+def _set(reader: Mapping[str, Any]) -> str:
+    return f"{counted(len(reader['columns']), 'item')} of {reader_words(reader['item'])}"
+
+
+def _text(reader: Mapping[str, Any]) -> str:
+    learned = len(str(reader["merges"]).splitlines())
+    return f"up to {counted(int(reader['tokens']), 'token')}, {counted(256 + learned, 'subword')}"
+
+
+def _series(reader: Mapping[str, Any]) -> str:
+    shape = f"{counted(int(reader['steps']), 'step')} of {counted(int(reader['channels']), 'channel')}"
+    return shape if reader["every"] == 1 else f"{shape}, each the mean of {reader['every']}"
+
+
 def _any_reader(reader: Mapping[str, Any]) -> str:
     """Every plain option of a reader that has no words of its own."""
     plain = {key: value for key, value in reader.items() if key != "kind" and isinstance(value, int | float | str)}
@@ -135,9 +178,12 @@ def _any_reader(reader: Mapping[str, Any]) -> str:
 
 READER_WORDS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "image": _image,
+    "set": _set,
     "audio": _audio,
     "vector": _vector,
     "tabular": _tabular,
+    "text": _text,
+    "series": _series,
 }
 
 

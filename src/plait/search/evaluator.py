@@ -99,7 +99,7 @@ class Evaluator:
             {name: values[validation] for name, values in labels.labelled.items()},
             None if labels.groups is None else labels.groups[validation],
         )
-        self.cut = 0
+        self.groups, self.cut = labels.groups, 0
         self._moments: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
 
     def by(self, plan: Plan, seeds: int) -> Evaluator:
@@ -141,7 +141,7 @@ class Evaluator:
         started = time.monotonic()
         outputs, module = self._untrained(candidate)
         scores = tuple(score(self.tasks, one, self.labels, self.metric) for one in outputs)
-        return _trial_of(candidate, outputs, scores, time.monotonic() - started, module)
+        return trial_of(candidate, outputs, scores, time.monotonic() - started, module)
 
     def _model(self, module: Decision) -> Model:
         return Model({name: CachedStates(self.widths[name]) for name in module.modalities}, module, self.tasks)
@@ -209,7 +209,7 @@ class Evaluator:
         for candidate, *seeds in zip(candidates, *learned, strict=True):
             scores = tuple(one.score for one in seeds)
             found.append(
-                _trial_of(candidate, tuple(one.outputs for one in seeds), scores, each, self.network(seeds[0].member))
+                trial_of(candidate, tuple(one.outputs for one in seeds), scores, each, self.network(seeds[0].member))
             )
         return found
 
@@ -318,10 +318,11 @@ def _limit(seconds: Callable[[int], float], later: int, left: int) -> float:
     return seconds(left + later)
 
 
-def _trial_of(
+def trial_of(
     candidate: Candidate, outputs: tuple[Outputs, ...], scores: tuple[float | None, ...], seconds: float,
     module: Decision,
 ) -> Trial:  # fmt: skip
+    """The trial of a module as it is, with the mean of its scores."""
     known = [value for value in scores if value is not None]
     mean = float(np.mean(known)) if known and len(known) == len(scores) else None
     weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}

@@ -29,6 +29,10 @@ BATCH = 64
 FEWEST = 16
 """Architectures asked for at once: an eighth of all, within these bounds; a surrogate is refitted as often."""
 
+FIRST = 8
+"""Where time is limited: architectures of the first batch, which tells the price of one; later ones may take a quarter
+of what is left."""
+
 ANEW = 12
 """Of a strategy whose points inherit weights, so many of the best are trained anew, at most a quarter of all trials:
 their scores are of trainings of different length, and it is those of equal length that decide."""
@@ -114,21 +118,23 @@ class Search:
             left: Seconds that are left for this strategy; None goes by counts alone.
             finalists: How many of the best to remember.
         """
-        done, best, best_at = 0, -math.inf, 0
-        size = BATCH if trials is None else max(FEWEST, min(BATCH, trials // 8))
+        done, best, best_at, price = 0, -math.inf, 0, 0.0
+        by_time = trials is None and left is not None
+        size = FIRST if by_time else BATCH if trials is None else max(FEWEST, min(BATCH, trials // 8))
         anew = 0 if not _inherits(strategy) else ANEW if trials is None else min(ANEW, trials // 4)
         trials = None if trials is None else trials - anew
         started = time.monotonic()
-        while done < (MOST if trials is None else trials) and (left is None or done == 0 or left() > 0):
+        while done < (MOST if trials is None else trials) and (left is None or done == 0 or left() > anew * price):
             asked = strategy.ask(size if trials is None else min(size, trials - done))
             if not asked:
                 break
             scores = self._evaluate(name, asked, left, strategy)
             strategy.tell(asked[: len(scores)], scores)
             done += len(scores)
-            if left is not None and strategy.budget is None:  # now the price of a trial is known
-                rate = done / max(1e-6, time.monotonic() - started)
-                strategy.budget = min(MOST, max(done, int(done + left() * rate)))
+            if left is not None:  # now the price of a trial is known
+                price = max(1e-6, time.monotonic() - started) / done
+                size = max(FIRST, min(BATCH, int(left() / 4 / price))) if by_time else size
+                strategy.budget = strategy.budget or min(MOST, max(done, int(done + left() / price)))
             top = max((score for score in scores if score is not None), default=-math.inf)
             if top > best:
                 best, best_at = top, done

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from plait.data.readers._base import Reader
 from plait.data.readers.audio import AudioReader
 from plait.data.readers.image import ImageReader
+from plait.data.readers.series import SeriesReader
+from plait.data.readers.set import SetReader
 from plait.data.readers.tabular import Field, TabularReader
+from plait.data.readers.text import TextReader
 from plait.data.readers.vector import VectorReader
 from plait.data.schema import Column
 from plait.data.table import Table
@@ -115,6 +118,42 @@ def _vectors() -> list[Sample]:
     return found
 
 
+def _texts() -> list[Sample]:
+    found = []
+    for tokens, merges in (
+        (8, ""),
+        (20, "a b\nab c"),
+        (200, "\n".join(f"{one} {two}" for one in "abcdefgh" for two in "ijklm")),
+    ):
+        rng = np.random.default_rng(0)
+        reader = TextReader(merges=merges, tokens=tokens, fold=True)
+        values = rng.integers(1, reader.vocabulary + 1, (ROWS, tokens)).astype(np.int16)
+        values[np.arange(tokens) >= rng.integers(1, tokens + 1, (ROWS, 1))] = 0
+        extreme = np.zeros((4, tokens), np.int16)
+        extreme[1], extreme[2], extreme[3, 0] = 1, reader.vocabulary, reader.vocabulary
+        found.append(Sample(f"{tokens} tokens", reader, values, extreme))
+    return found
+
+
+def _series() -> list[Sample]:
+    found = []
+    for steps, channels in ((1, 1), (12, 3), (150, 1), (70, 50)):  # 50 channels: layer 0 is reduced
+        rng = np.random.default_rng(0)
+        values = rng.normal(5, 3, (ROWS, steps, channels + 1)).astype(np.float32)
+        values[rng.random(values.shape) < 0.1] = np.nan
+        values[:, 0, 0] = 1.0
+        real = np.arange(steps) < rng.integers(1, steps + 1, (ROWS, 1))
+        values[:, :, -1] = real
+        values[~real] = 0
+        extreme = np.zeros((5, steps, channels + 1), np.float32)
+        extreme[1], extreme[2], extreme[3], extreme[4] = LARGEST, -LARGEST, np.nan, 1e-38
+        extreme[1:, :, -1] = 1
+        found.append(
+            Sample(f"{steps} steps of {channels}", SeriesReader(channels=channels, steps=steps), values, extreme)
+        )
+    return found
+
+
 def _field(name: str, kind: Any, start: int, categories: int = 0) -> Field:
     names = tuple(f"{index:03}" for index in range(categories))
     return Field(name=name, kind=kind, start=start, width=4 if kind == "date" else 1, categories=names)
@@ -146,10 +185,29 @@ def _table_sample(name: str, fields: tuple[Field, ...]) -> Sample:
     return Sample(name, reader, values, extreme)
 
 
+def _sets() -> list[Sample]:
+    """Two or three items, of which some are absent; never all."""
+    found = []
+    for items, inner in ((2, _vectors()[1]), (3, _images()[1])):
+        reader = SetReader(columns=tuple("abc"[:items]), item=inner.reader)
+        flat = [values.reshape(len(values), -1) for values in (inner.values, inner.extreme)]
+        made = []
+        for values in flat:
+            turned = np.stack([np.roll(values, place, axis=0) for place in range(items)], axis=1)
+            there = np.ones((*turned.shape[:2], 1), values.dtype)
+            there[1::2, 0] = 0
+            made.append(np.concatenate([np.where(there > 0, turned, 0), there], axis=2).astype(values.dtype))
+        found.append(Sample(f"{items} items of {inner.name}", reader, *made))
+    return found
+
+
 _SAMPLES: Final[dict[str, Callable[[], list[Sample]]]] = {
     "audio": _sounds,
     "image": _images,
+    "series": _series,
+    "set": _sets,
     "tabular": _tables,
+    "text": _texts,
     "vector": _vectors,
 }
 
@@ -191,6 +249,28 @@ def _vector_cells() -> Cells:
     return _cells("vector", good, [[1.0], [1.0, float("nan")], [float("inf"), 0.0]])
 
 
+def _text_cells() -> Cells:
+    columns = (Column(name="cell", role="input", kind="text"),)
+    good = ["a table with words", "words, words \N{GRINNING FACE}", "\u05e9\u05dc\u05d5\u05dd", "\0", " \n"]
+    bad = pa.array([[1.0], [2.0, 3.0]])
+    return Cells("text", columns, Table(pa.table({"cell": good})), Table(pa.table({"cell": bad})))
+
+
+def _series_cells() -> Cells:
+    good = [[[1.0, 2.0], [3.0, 4.0]], [[0.5, 1e30]], [[1.0, None], None, [2.0, float("nan")]], [[0.0, 0.0]] * 9, []]
+    return _cells("series", good, [[[1.0]], [[1.0, 2.0], [1.0, 2.0, 3.0]], [[float("inf"), 0.0]], [[1e300, 0.0]]])
+
+
+def _set_cells() -> Cells:
+    columns = tuple(Column(name=name, role="input", kind="vector") for name in ("front", "back"))
+    good = {"front": [[1.0, 2.0], None, [0.5, 1.0], None], "back": [[3.0, 4.0], [1.0, 0.0], None, None]}
+    bad = {"front": [[1.0], None], "back": [[1.0, 2.0], [1.0, float("nan")]]}
+    tables = (
+        Table(pa.table({name: pa.array(one[name], pa.list_(pa.float64())) for name in one})) for one in (good, bad)
+    )
+    return Cells("set", columns, *tables)
+
+
 def _table_cells() -> Cells:
     columns = (
         Column(name="size", role="input", kind="numeric"),
@@ -209,6 +289,9 @@ def _table_cells() -> Cells:
 _CELLS: Final[dict[str, Callable[[], Cells]]] = {
     "audio": _sound_cells,
     "image": _image_cells,
+    "series": _series_cells,
+    "set": _set_cells,
     "tabular": _table_cells,
+    "text": _text_cells,
     "vector": _vector_cells,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import issparse
 
 from plait.data.readers._base import READERS, Reader, load_reader
 from plait.data.table import Table
@@ -65,6 +67,21 @@ class ReaderArrays(ReaderSuite):
             alone = reader.read(case.row(case.cells.table, row))
             np.testing.assert_array_equal(alone.values[0], together.values[row])
             assert alone.present[0] == together.present[row]
+
+    def test_features(self, case: ReaderCase) -> None:
+        """Classical models read the same of a row alone and among others; or the reader has nothing for them."""
+        reader = case.fitted()
+        values = reader.read(case.cells.table).values
+        together = reader.features(values)
+        assert (together is not None) == reader.has_features, "whether there are features depends on the rows"
+        if together is None:
+            return
+        alone: list[Any] = [reader.features(values[row : row + 1]) for row in range(len(values))]
+        dense = together.toarray() if issparse(together) else together
+        assert not np.isinf(dense).any(), "a feature is infinite"
+        assert not issparse(together) or (dense >= 0).all(), "sparse features are counts"
+        found = [one.toarray() if issparse(one) else one for one in alone]
+        np.testing.assert_array_equal(np.concatenate(found), dense)
 
     def test_bad_cells(self, case: ReaderCase) -> None:
         """A cell that cannot be read is noted with its row and a reason, and the row is absent: zeros."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from plait.data.atomic import write_atomic
 from plait.exceptions import InputError
+
+EXTRA_STATE: Final = "_extra_state"
+"""How torch calls what a module keeps beside its weights."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -50,11 +53,12 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
     """Load a state dict, every tensor of it and no other.
 
     Raises:
-        InputError: Names or shapes differ from the module's.
+        InputError: Names or shapes differ from the module's; what torch calls extra state may have any shape.
     """
     expected = module.state_dict()
     wrong = sorted(set(expected) ^ set(tensors))
-    wrong += sorted(name for name in set(expected) & set(tensors) if expected[name].shape != tensors[name].shape)
+    both = {name for name in set(expected) & set(tensors) if not name.endswith(EXTRA_STATE)}
+    wrong += sorted(name for name in both if expected[name].shape != tensors[name].shape)
     if wrong:
         raise InputError(f"{what} does not hold the weights it should: {', '.join(wrong[:5])}. Was it altered?")
     with torch.no_grad():

@@ -52,9 +52,9 @@ class UnimodalNetwork(nn.Module):
         return (*self.encoder.widths, self.head.out_features)
 
     def forward(self, values: Tensor) -> HiddenStates:
-        """[B, *shape] to layers 0..L+1; layer L+1 holds the outputs for all tasks side by side."""
+        """[B, *shape] to layers 0..L+1, the last of them the outputs for all tasks side by side; and the values."""
         states: HiddenStates = self.encoder(values)
-        return HiddenStates((*states.layers, self.head(states.layers[-1])), states.tokens, states.token_mask)
+        return HiddenStates((*states.layers, self.head(states.layers[-1])), states.tokens, states.token_mask, values)
 
 
 class Readout(nn.Module):
@@ -89,6 +89,14 @@ class CachedStates(nn.Module):
         return HiddenStates(torch.split(flat, list(self.widths), dim=1))
 
 
+class ValuesOnly(nn.Module):
+    """Stands in the place of a unimodal network of which no layer is read: it hands the reader's arrays on."""
+
+    def forward(self, values: Tensor) -> HiddenStates:
+        """[B, *shape] to no layers, and the values."""
+        return HiddenStates((), values=values)
+
+
 class Model(nn.Module):
     """Unimodal networks and what turns their hidden states into outputs.
 
@@ -110,7 +118,10 @@ class Model(nn.Module):
 
     def hidden(self, batch: Batch) -> dict[str, HiddenStates]:
         """Hidden states by modality."""
-        return {name: network(batch.inputs[name]) for name, network in zip(self.names, self.networks, strict=True)}
+        states = {name: network(batch.inputs[name]) for name, network in zip(self.names, self.networks, strict=True)}
+        for name, values in batch.values.items():
+            states[name].values = values
+        return states
 
     def outputs(self, states: Mapping[str, HiddenStates], batch: Batch) -> dict[str, Tensor]:
         """Outputs by task, [B, outputs], from hidden states."""

@@ -3,7 +3,10 @@
 from plait.data.readers._base import READERS, Reader, Reading, load_reader
 from plait.data.readers.audio import AudioReader
 from plait.data.readers.image import ImageReader
+from plait.data.readers.series import SeriesReader
+from plait.data.readers.set import SetReader
 from plait.data.readers.tabular import TabularReader
+from plait.data.readers.text import TextReader
 from plait.data.readers.vector import VectorReader
 
 __all__ = [
@@ -12,7 +15,10 @@ __all__ = [
     "ImageReader",
     "Reader",
     "Reading",
+    "SeriesReader",
+    "SetReader",
     "TabularReader",
+    "TextReader",
     "VectorReader",
     "load_reader",
 ]

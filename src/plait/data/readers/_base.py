@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from plait._registry import Registry
 from plait.data.schema import Column
 from plait.data.table import Table
+
+Features: TypeAlias = Any
+"""What classical models read: an array [rows, n], or a `scipy.sparse.csr_array`, which takes long to import."""
 
 
 @dataclass
@@ -76,6 +79,29 @@ class Reader(BaseModel, ABC):
             Half a sentence; by default None: what decodes files makes arrays of its own shape out of any.
         """
         return None
+
+    def features(self, values: NDArray[Any]) -> Features | None:
+        """What classical models read of a row: as many numbers for every row, made of that row's array alone.
+
+        None (the default) where the arrays are not for such models, like pixels: they then read the encoder's last
+        hidden layer. Whether it is None depends on the reader, not on the rows. Nothing is fitted here: numbers are
+        standardised, and terms weighed, on training rows, by the model.
+
+        Args:
+            values: Arrays [rows, *shape] as `read` makes them, perhaps of no row. Those of absent rows are zeros; what
+                is made of them is never used.
+
+        Returns:
+            [rows, n], n the same for any rows. Dense: numbers that mean something in themselves (a category as 0 or 1
+            per category), NaN where there is none. Sparse (`scipy.sparse.csr_array`): counts of terms, which are
+            weighed by how rare a term is (tf-idf).
+        """
+        return None
+
+    @property
+    def has_features(self) -> bool:
+        """Whether classical models read its arrays themselves, by way of `features`."""
+        return self.features(self.empty(0).values) is not None
 
     def empty(self, rows: int) -> Reading:
         """A reading of `rows` rows with nothing in them, to be filled."""

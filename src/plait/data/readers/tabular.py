@@ -16,11 +16,13 @@ from plait.data.dates import DATE_PARTS, date_parts
 from plait.data.files import NULL_WORDS
 from plait.data.kinds import CELLS, can_hold, is_date_type
 from plait.data.plain import is_number
-from plait.data.readers._base import READERS, Reader, Reading
+from plait.data.readers._base import READERS, Features, Reader, Reading
 from plait.data.schema import Column
 from plait.data.table import Table
 
 MAX_CATEGORIES = 1_000
+ONE_HOT = 64
+"""Categories of a column, at most, that classical models see one by one."""
 _TRUTH = {"true": 1.0, "false": 0.0}
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -98,6 +100,22 @@ class TabularReader(Reader):
         reading.present[list(reading.bad)] = False
         reading.values[~reading.present] = 0
         return reading
+
+    def features(self, values: NDArray[Any]) -> Features:
+        """Numbers with NaN in empty cells, and a mark for each; a category as 0 or 1 for each of up to 64.
+
+        Of a column with more categories stands the code, which trees can cut; an empty cell or a category never seen
+        has a place of its own among the 0s and 1s.
+        """
+        parts: list[NDArray[Any]] = []
+        for field in self.fields:
+            part = values[:, field.start : field.start + field.width]
+            if field.kind == "categorical" and len(field.categories) <= ONE_HOT:
+                empty = len(field.categories) + 1
+                parts.append(np.where(np.isnan(part), empty, part) == np.arange(empty + 1))
+            else:
+                parts += [part, np.isnan(part[:, :1])]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
 def _read_field(field: Field, column: pa.ChunkedArray) -> tuple[NDArray[np.float32], dict[int, str]]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plait.data.kinds import can_hold
-from plait.data.readers._base import READERS, Reader, Reading
+from plait.data.readers._base import READERS, Features, Reader, Reading
 from plait.data.schema import Column
 from plait.data.table import Table
 
@@ -63,6 +63,10 @@ class VectorReader(Reader):
             self._fill(reading, rows, numbers.reshape(len(rows), self.width))
         reading.present[list(reading.bad)] = False
         return reading
+
+    def features(self, values: NDArray[Any]) -> Features:
+        """The numbers themselves."""
+        return values
 
     def _fill(self, reading: Reading, rows: NDArray[np.int64], numbers: NDArray[np.float64]) -> None:
         with np.errstate(over="ignore"):

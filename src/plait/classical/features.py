@@ -1,0 +1,85 @@
+"""Features of several modalities side by side, as a family of estimators wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from plait.classical._base import Family
+from plait.data.readers._base import Features
+
+CLIP: Final = 20.0
+"""Standardised numbers are clipped at so many deviations, as encoders clip them."""
+
+TERMS: Final = 10.0
+"""A row of weighed terms has length 1; it is made so much longer to stand beside standardised numbers."""
+
+REDUCED: Final = 50
+"""Directions of terms that trees see (latent semantic analysis)."""
+
+
+def preparation(features: Features, family: Family, seed: int) -> Any:
+    """What is fitted on the training rows of one modality before an estimator sees it; None where that is nothing.
+
+    Args:
+        features: [rows, n], of training rows that have the modality.
+        family: Of the estimator.
+        seed: Of the directions of terms.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if not sparse.issparse(features):
+        if family.plain:
+            return None
+        scaled = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+        return scaled.fit(features.astype(np.float64))
+    weighed = TfidfTransformer(sublinear_tf=True)
+    directions = 0 if family.wide else min(REDUCED, features.shape[0] - 1, features.shape[1] - 1)
+    steps = make_pipeline(weighed, TruncatedSVD(directions, random_state=seed) if directions > 0 else "passthrough")
+    with np.errstate(divide="ignore", invalid="ignore"):  # where no row has any term
+        return steps.fit(features.astype(np.float64))
+
+
+def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family: Family) -> Features:
+    """Features of one modality after its preparation, [rows, m], in 64-bit floating point.
+
+    A row that lacks the modality has NaN (`Family.plain`), or the training mean, which is 0; of terms, none.
+    """
+    rows = np.flatnonzero(present)
+    known = features[rows].astype(np.float64)
+    found = known if steps is None or len(rows) == 0 else steps.transform(known)
+    if family.wide and sparse.issparse(found):
+        return _spread(sparse.csr_array(found) * TERMS, rows, len(present))
+    dense = found.toarray() if sparse.issparse(found) else found
+    components = getattr(steps[-1], "components_", None) if steps is not None else None
+    width = features.shape[1] if components is None else len(components)
+    told = np.full((len(present), width), np.nan if family.plain else 0.0)
+    if len(rows):
+        told[rows] = dense if family.plain else dense.clip(-CLIP, CLIP)
+    return told
+
+
+def _spread(found: Any, rows: NDArray[np.int64], total: int) -> Features:
+    """Sparse rows at their places among empty ones, [total, n]; with 32-bit places, which scikit-learn wants."""
+    lengths = np.zeros(total, np.int64)
+    lengths[rows] = np.diff(found.indptr)
+    ends = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+    return sparse.csr_array((found.data, found.indices.astype(np.int32), ends), shape=(total, found.shape[1]))
+
+
+def side_by_side(parts: Mapping[str, Features], present: Mapping[str, NDArray[np.bool_]]) -> Features:
+    """Prepared features of several modalities, each followed by whether a row has it; those of one stand alone."""
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    pieces = [piece for name, part in parts.items() for piece in (part, present[name][:, None].astype(np.float64))]
+    if any(sparse.issparse(piece) for piece in pieces):
+        return sparse.csr_array(sparse.hstack([sparse.csr_array(piece) for piece in pieces]))
+    return np.concatenate(pieces, axis=1)

@@ -1,0 +1,207 @@
+"""Fits classical models on training rows, sharing among them what several need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait.classical._base import FAMILIES, STACK, ClassicalSpec, Family, Shape
+from plait.classical.features import preparation, prepared
+from plait.classical.model import decisions_of, head_outputs, matrix_of
+from plait.data.readers._base import Features
+from plait.tasks._base import TASK_KIND_REGISTRY, Task
+from plait.tasks.score import Labels
+
+FOLDS: Final = 5
+FEWEST: Final = 200
+"""Rows that no limit goes below: what costs too much with so few is left out."""
+
+STACKED_SECONDS: Final = 0.15
+STACKED_ROWS: Final = 500
+"""Boosting is stacked where a fold costs less, and rows are no fewer."""
+
+
+class Fitting:
+    """Models of one table.
+
+    Args:
+        features: By modality, [rows, n], of training rows.
+        present: By modality, [rows] of bool.
+        tasks: The tasks.
+        labels: Targets of the same rows.
+        seed: Decides folds, samples of rows, and what is random in a model.
+    """
+
+    def __init__(
+        self, features: Mapping[str, Features], present: Mapping[str, NDArray[np.bool_]], tasks: Sequence[Task],
+        labels: Labels, seed: int,
+    ) -> None:  # fmt: skip
+        self.features, self.present, self.tasks, self.labels, self.seed = features, present, tasks, labels, seed
+        self._steps: dict[tuple[str, bool, bool], Any] = {}
+        self._matrices: dict[tuple[tuple[str, ...], bool, bool], Features] = {}
+        self._models: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
+
+    def costs(self, spec: ClassicalSpec) -> list[float]:
+        """About how many seconds each of the spec's own fits takes with all rows; see `Family.cost`."""
+        if spec.family != STACK:
+            family = FAMILIES[spec.family]
+            return [family.cost(self._shape(spec.modalities, task)) for task in self.tasks]
+        found = []
+        for task in self.tasks:
+            bases = [
+                FAMILIES[name].cost(self._shape((modality,), task), again=True)
+                for modality, name in self._bases(spec.modalities)
+            ]
+            decisions = Shape(len(self.labels), len(bases) * task.outputs, task.outputs)
+            found += [*bases * FOLDS, FAMILIES["logistic"].cost(decisions)]
+        return found
+
+    def fit(self, spec: ClassicalSpec, limit: float) -> dict[str, Any] | None:
+        """A model as `plait.classical.model` has them.
+
+        Args:
+            spec: What to fit.
+            limit: Seconds that one fit may cost, by `Family.cost`: rows are drawn until it does.
+
+        Returns:
+            None where it costs more even with few rows.
+        """
+        if spec.family == STACK:
+            return self._stack(spec, limit)
+        key = (spec.family, spec.modalities)
+        family = FAMILIES[spec.family]
+        if key not in self._models:
+            if any(self._affordable(family, self._shape(spec.modalities, task), limit) is None for task in self.tasks):
+                return None
+            matrix = self._matrix(spec.modalities, family)
+            self._models[key] = {
+                "family": spec.family,
+                "steps": {name: self._step(name, family) for name in spec.modalities},
+                "heads": {task.name: self._head(family, spec.modalities, matrix, task, limit) for task in self.tasks},
+            }
+        return self._models[key]
+
+    def _head(
+        self, family: Family, modalities: tuple[str, ...], matrix: Features, task: Task, limit: float
+    ) -> Any:  # fmt: skip
+        """One task's estimator; None for the constant predictor, where its labelled rows show no difference."""
+        rows = self._drawn(family, modalities, task, limit)
+        targets = self._targets(task)[rows]
+        if len(rows) < 2 or len(np.unique(targets)) < 2:
+            return None
+        return family.fit(_learned(family, matrix, rows), targets, task.outputs, self.folds(task)[rows], self.seed)
+
+    def _stack(self, spec: ClassicalSpec, limit: float) -> dict[str, Any] | None:
+        """Base models fitted on all training rows; above them, a linear one fitted on what they say of rows that
+        they were not fitted on (Wolpert 1992). What depends on no label, like means, and the strength of
+        regularisation are found once, by all rows."""
+        bases: list[dict[str, Any]] = []
+        for modality, name in self._bases(spec.modalities):
+            model = self.fit(ClassicalSpec(family=name, modalities=(modality,)), limit)
+            if model is not None:
+                bases.append({"modality": modality, "model": model})
+        if len(bases) < 2:
+            return None
+        names = sorted({base["modality"] for base in bases})
+        masks = np.stack([self.present[name] for name in names], axis=1)
+        linear = FAMILIES["logistic"]
+        stack: dict[str, Any] = {"bases": bases, "steps": {}, "heads": {}}
+        for task in self.tasks:
+            told = [self._held_out(base["modality"], base["model"], task, limit) for base in bases]
+            rows = np.flatnonzero(self.labels.labelled[task.name] & masks.any(axis=1))
+            decisions, targets = decisions_of(task, told, masks)[rows], self._targets(task)[rows]
+            steps, head = None, None
+            if len(rows) > 1 and len(np.unique(targets)) > 1:
+                steps = preparation(decisions, linear, self.seed)
+                matrix = prepared(decisions, np.ones(len(rows), np.bool_), steps, linear)
+                head = linear.fit(matrix, targets, task.outputs, self.folds(task)[rows], self.seed)
+            stack["steps"][task.name], stack["heads"][task.name] = steps, head
+        return stack
+
+    def _held_out(self, modality: str, model: Mapping[str, Any], task: Task, limit: float) -> NDArray[np.float64]:
+        """Outputs [rows, outputs] of a base model on training rows, each by one that was fitted without its fold."""
+        from sklearn.base import clone
+
+        family, estimator = FAMILIES[model["family"]], model["heads"][task.name]
+        matrix, present, folds = self._matrix((modality,), family), self.present[modality], self.folds(task)
+        told = np.tile(np.asarray(task.prior, np.float64), (len(folds), 1))
+        rows, targets = self._drawn(family, (modality,), task, limit), self._targets(task)
+        for fold in range(FOLDS if estimator is not None else 0):
+            inside, outside = np.flatnonzero(folds == fold), rows[folds[rows] != fold]
+            if len(inside) and len(outside) > 1 and len(np.unique(targets[outside])) > 1:
+                fitted = clone(estimator).fit(_learned(family, matrix, outside), targets[outside])
+                told[inside] = head_outputs(task, fitted, matrix[inside], present[inside], family)
+        return told
+
+    def _bases(self, modalities: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """(Modality, family) of a stack's base models."""
+        for modality in modalities:
+            for name in FAMILIES:
+                family, shapes = FAMILIES[name], [self._shape((modality,), task) for task in self.tasks]
+                cheap = all(s.rows >= STACKED_ROWS and family.cost(s, again=True) < STACKED_SECONDS for s in shapes)
+                if name in ("logistic", "forest") or cheap:
+                    yield modality, name
+
+    def _drawn(
+        self, family: Family, modalities: tuple[str, ...], task: Task, limit: float
+    ) -> NDArray[np.int64]:  # fmt: skip
+        """Positions of the labelled rows, with any of the modalities, that an estimator is fitted on."""
+        some = np.logical_or.reduce([self.present[name] for name in modalities])
+        rows = np.flatnonzero(self.labels.labelled[task.name] & some)
+        most = self._affordable(family, self._shape(modalities, task), limit) or FEWEST
+        if most >= len(rows):
+            return rows
+        return np.sort(np.random.default_rng([self.seed, 0xC1A5]).permutation(rows)[:most])
+
+    def _affordable(self, family: Family, shape: Shape, limit: float) -> int | None:
+        """How many rows a limit pays for; None where it does not pay for the fewest."""
+        rows = shape.rows
+        while rows > FEWEST and family.cost(Shape(rows, shape.columns, shape.outputs)) > limit:
+            rows = max(FEWEST, int(0.8 * rows))
+        return rows if family.cost(Shape(rows, shape.columns, shape.outputs)) <= max(2 * limit, 0.05) else None
+
+    def _shape(self, modalities: Sequence[str], task: Task) -> Shape:
+        several = len(modalities) if len(modalities) > 1 else 0
+        columns = sum(self.features[name].shape[1] for name in modalities) + several
+        return Shape(int(self.labels.labelled[task.name].sum()), columns, task.outputs)
+
+    def _step(self, modality: str, family: Family) -> Any:
+        key = (modality, family.plain, family.wide)
+        if key not in self._steps:
+            known = self.features[modality][np.flatnonzero(self.present[modality])]
+            self._steps[key] = preparation(known, family, self.seed) if known.shape[0] else None
+        return self._steps[key]
+
+    def _matrix(self, modalities: tuple[str, ...], family: Family) -> Features:
+        key = (modalities, family.plain, family.wide)
+        if key not in self._matrices:
+            steps = {name: self._step(name, family) for name in modalities}
+            self._matrices[key] = matrix_of(steps, family, self.features, self.present)
+        return self._matrices[key]
+
+    def _targets(self, task: Task) -> NDArray[Any]:
+        targets = self.labels.targets[task.name]
+        return targets.astype(np.int64) if TASK_KIND_REGISTRY[task.kind].classification else targets.astype(np.float64)
+
+    def folds(self, task: Task) -> NDArray[np.int64]:
+        """Fold of every row, [rows]; groups stay together; without groups, classes are spread evenly."""
+        rng = np.random.default_rng([self.seed, 0xF01D, 0xC1A5])
+        if self.labels.groups is not None:
+            names, codes = np.unique(self.labels.groups, return_inverse=True)
+            return rng.permutation(np.arange(len(names)) % FOLDS)[codes]
+        order = rng.permutation(len(self.labels))
+        if TASK_KIND_REGISTRY[task.kind].classification:
+            order = order[np.argsort(self.labels.targets[task.name][order], kind="stable")]
+        folds = np.empty(len(order), np.int64)
+        folds[order] = np.arange(len(order)) % FOLDS
+        return folds
+
+
+def _learned(family: Family, matrix: Features, rows: NDArray[np.int64]) -> Features:
+    """Rows to be fitted on. A column that is empty in all of them is 0 there: scikit-learn's histograms need a value,
+    and no tree cuts a constant."""
+    found = matrix[rows]
+    return np.where(np.isnan(found).all(axis=0), 0.0, found) if family.plain else found

@@ -1,0 +1,51 @@
+"""Forests of randomised trees."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait.classical._base import FAMILIES, Family, Shape
+from plait.data.readers._base import Features
+
+FEWEST, MOST = 16, 128
+ROWS_PER_TREE = 8
+
+
+def trees_of(rows: int) -> int:
+    """How many trees: the more rows, the more; on tiny tables few, since there each costs more than it learns."""
+    return int(np.clip(rows // ROWS_PER_TREE, FEWEST, MOST))
+
+
+class Forest(Family):
+    """Extremely randomised trees (Geurts et al. 2006): as good as a random forest here, and twice as fast."""
+
+    name: ClassVar[str] = "forest"
+    smoothing: ClassVar[float] = 1e-2
+
+    def cost(self, shape: Shape, again: bool = False) -> float:
+        """Every tree sorts its way down through the rows, looking at some features."""
+        each = 1.2e-3 + 1.5e-8 * shape.rows * math.log2(shape.rows + 2) * tried(shape.columns, shape.outputs)
+        return trees_of(shape.rows) * each
+
+    def fit(self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int) -> Any:
+        """Trees down to two rows a leaf."""
+        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+        kind = ExtraTreesRegressor if outputs == 1 else ExtraTreesClassifier
+        return kind(
+            trees_of(len(targets)), max_features=tried(features.shape[1], outputs), min_samples_leaf=2,
+            random_state=seed, n_jobs=1,
+        ).fit(features, targets)  # fmt: skip
+
+
+def tried(columns: int, outputs: int) -> int:
+    """Features looked at in every node: the root of their number for classes; for numbers a third, up to 32."""
+    root = math.isqrt(columns)
+    return max(1, root, min(32, columns // 3) if outputs == 1 else 0)
+
+
+FAMILIES.register(Forest.name)(Forest())

@@ -1,0 +1,64 @@
+"""The stage that fits classical models: scikit-learn on the readers' arrays, or on hidden states."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plait.pipeline._base import Fit, Stage
+from plait.pipeline.evaluate import RESERVE, evaluator_of
+from plait.pipeline.trials import described, packed, unpacked
+from plait.search.classical import ClassicalEvaluator, classical_competitors
+from plait.training.checkpoints import load_tensors, save_tensors
+
+BUDGET = 20.0
+"""Seconds that fitting may cost, by estimates from shapes alone: no clock has a say."""
+
+SHARE = 0.1
+"""Share of the time left that it may take where time is limited."""
+
+
+class ClassicalStage(Stage):
+    """Trials of classical models; they compete with all others, and may be members of the ensemble."""
+
+    name = "classical"
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "screen")
+
+    def inputs(self, fit: Fit) -> list[str]:
+        """The networks, the metric, the seed, and scikit-learn's version: another may fit otherwise."""
+        return [*fit.encoder_results(), str(fit.options.metric), str(fit.options.seed), version("scikit-learn")]
+
+    def files(self, fit: Fit) -> list[str]:
+        """Outputs and models of every trial."""
+        return ["stages/classical.safetensors"]
+
+    def work(self, fit: Fit) -> dict[str, Any]:
+        """Fit, score, keep."""
+        rows = np.concatenate([fit.train, fit.validation])
+        raw = [name for name in fit.networks if fit.readers[name].has_features]
+        candidates = classical_competitors(list(fit.networks), fit.results["screen"]["kept"], raw)
+        fit.narrator.begin("Fitting classical models", len(candidates))
+        limit = fit.options.limit
+        seconds = None if limit is None else max(0.0, fit.clock.left - RESERVE * limit) * SHARE
+        end = None if seconds is None else fit.clock.left - seconds
+        evaluator = ClassicalEvaluator(
+            evaluator_of(fit), {name: fit.decoded[name].values[rows] for name in raw}, fit.readers
+        )
+        trials, out = evaluator.evaluate(
+            candidates, BUDGET if seconds is None else min(BUDGET, seconds),
+            None if end is None else lambda: fit.clock.left - end, lambda name: fit.narrator.advance(),
+        )  # fmt: skip
+        fit.narrator.end()
+        hurried = seconds is not None and seconds < BUDGET
+        if out:
+            why = "a longer time limit fits them" if hurried else "so many features and classes would cost too much"
+            fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")
+        save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
+        return {"cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials)}
+
+    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
+        """The trials; a file without any is not read, as safetensors would refuse it."""
+        if result["trials"]:
+            fit.classical = unpacked(result["trials"], load_tensors(fit.run.path / self.files(fit)[0]))

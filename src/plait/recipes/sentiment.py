@@ -1,0 +1,111 @@
+"""Sentiment of spoken utterances from what is said, how it sounds and how it looks (CMU-MOSI; Poria et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from plait.recipes._base import Prepared, Recipe, Told
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VIEWS: Final[tuple[str, ...]] = ("text", "audio", "video")
+NEAR: Final = 8
+"""Utterances before, and after, that are context."""
+
+
+class Sentiment(Recipe):
+    """Three vectors per utterance, the speakers of the official test rows apart.
+
+    With the switch `context`, the utterances before and after are series, the nearest first; they carry no labels.
+    """
+
+    name: ClassVar[str] = "sentiment"
+    summary: ClassVar[str] = "CMU-MOSI: positive or negative, from features of text, audio and video"
+    file: ClassVar[str] = "cmu_mosi_utterance/mosi_utterance.parquet"
+    options: ClassVar[Mapping[str, str]] = {
+        "context": "neighbouring utterances of the same video as series", **{view: f"{view} alone" for view in VIEWS},
+    }  # fmt: skip
+
+    def prepare(self, table: pd.DataFrame) -> Prepared:
+        """Official split; validation videos are carved out of the training ones."""
+        self.require(table, ["video_id", "segment", "split", "label", *VIEWS])
+        made = table.sort_values(["video_id", "segment"]).reset_index(drop=True)
+        views = [view for view in VIEWS if view in self.switches] or list(VIEWS)
+        inputs = list(views)
+        if "context" in self.switches:
+            for view in views:
+                before, after = neighbours(made, view)
+                made[f"{view}_before"], made[f"{view}_after"] = before, after
+                inputs += [f"{view}_before", f"{view}_after"]
+        made = made[["video_id", "split", "label", *inputs]]
+        test = (made["split"] == "test").to_numpy()
+        kinds = {name: "series" for name in inputs if name not in VIEWS}
+        return Prepared(
+            made[~test].drop(columns="split").reset_index(drop=True),
+            made[test].drop(columns="split").reset_index(drop=True), ("label",),
+            {"inputs": inputs, "group": "video_id", "kinds": kinds, "metric": "accuracy"},
+        )  # fmt: skip
+
+    def tell(self, predictor: Any, prepared: Prepared, seed: int) -> Told:
+        """Accuracy and macro-F1 of what was returned, beside logistic regressions on the same rows."""
+        metrics = predictor.evaluate(prepared.test)["tasks"]["label"]["metrics"]
+        rows = [row for row in predictor.leaderboard_rows() if row["test"] is not None]
+        told: dict[str, Any] = {
+            "recipe": self.name, "rows": len(prepared.test), "chosen": next(r["name"] for r in rows if r["chosen"]),
+            "accuracy": metrics["accuracy"], "macro_f1": metrics["macro_f1"],
+            "alone": {row["name"]: row["test"] for row in rows if row["kind"] == "unimodal"},
+            "logistic regression": baselines(prepared),
+        }  # fmt: skip
+        lines = [
+            f"{told['rows']} test utterances; returned: {told['chosen']}",
+            f"  plait                     accuracy {told['accuracy']:.4f}, macro F1 {told['macro_f1']:.4f}",
+            *(f"  {name:<25} accuracy {value:.4f}" for name, value in told["alone"].items()),
+            *(
+                f"  logistic regression, {name:<8} accuracy {value:.4f}"
+                for name, value in told["logistic regression"].items()
+            ),
+        ]
+        return Told(told, tuple(lines))
+
+
+def neighbours(table: pd.DataFrame, view: str) -> tuple[list[Any], list[Any]]:
+    """Features of the utterances before, and after, of the same video, the nearest first; None where there are none.
+
+    Args:
+        table: Sorted by video and segment.
+        view: Whose features.
+    """
+    features, videos = table[view].tolist(), table["video_id"].tolist()
+    starts = [at for at in range(len(videos)) if at == 0 or videos[at] != videos[at - 1]]
+    before: list[Any] = []
+    after: list[Any] = []
+    for start, end in zip(starts, [*starts[1:], len(videos)], strict=True):
+        for at in range(start, end):
+            before.append([list(features[i]) for i in range(at - 1, max(start, at - NEAR) - 1, -1)] or None)
+            after.append([list(features[i]) for i in range(at + 1, min(end, at + NEAR + 1))] or None)
+    return before, after
+
+
+def baselines(prepared: Prepared) -> dict[str, float]:
+    """Test accuracy of logistic regressions on each view, and on all of them side by side."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    views = [view for view in VIEWS if view in prepared.train]
+    parts = [
+        {view: np.stack(frame[view].tolist()).astype(np.float64) for view in views}
+        for frame in (prepared.train, prepared.test)
+    ]
+    for part in parts:
+        part["all"] = np.concatenate([part[view] for view in views], axis=1)
+    found = {}
+    for name in parts[0]:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1_000))
+        model.fit(parts[0][name], prepared.train["label"])
+        found[name] = float(model.score(parts[1][name], prepared.test["label"]))
+    return found

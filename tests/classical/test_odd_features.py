@@ -1,0 +1,51 @@
+"""Features as real tables have them: empty columns, constants, outliers, hardly a row; and those of a table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_classical import FLAG, SIZE
+from scipy import sparse
+
+from plait.classical import FAMILIES, ClassicalSpec
+from plait.classical.fitting import Fitting
+from plait.classical.model import outputs_of
+from plait.data.readers import TabularReader
+from plait.data.schema import Column
+from plait.data.table import Table
+from plait.tasks.score import Labels
+
+EVERY = [*FAMILIES, "stack"]
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("rows", [4, 60])
+def test_nothing_odd_breaks_a_fit(family: str, rows: int) -> None:
+    rng = np.random.default_rng(5)
+    odd = rng.normal(size=(rows, 6)).astype(np.float32)
+    odd[:, 0], odd[:, 1], odd[1, 2], odd[:, 3] = np.nan, 7, 3e38, np.arange(rows) % 2
+    features = {"odd": odd, "words": sparse.csr_array(np.zeros((rows, 3), np.float32)), "gone": odd[:, :2]}
+    present = {name: np.full(rows, name != "gone") for name in features}
+    targets = {"flag": (np.arange(rows) % 2).astype(np.float32), "size": np.arange(rows, dtype=np.float32) / rows}
+    labels = Labels(targets, {name: np.ones(rows, np.bool_) for name in targets})
+    fitting = Fitting(features, present, (FLAG, SIZE), labels, 0)
+    model = fitting.fit(ClassicalSpec(family=family, modalities=("gone", "odd", "words")), float("inf"))
+    told = outputs_of(model, features, present, (FLAG, SIZE))
+    assert all(np.isfinite(values).all() for values in told.values())
+
+
+def test_columns_of_a_table_as_features() -> None:
+    table = Table(
+        pa.table({"a": [1.5, None, 3.0], "c": ["x", "y", None], "d": ["2024-01-31", None, "2024-02-01"]}), "t"
+    )  # fmt: skip
+    kinds = {"a": "numeric", "c": "categorical", "d": "date"}
+    reader = TabularReader.fit(table, tuple(Column(name=n, role="input", kind=k) for n, k in kinds.items()))
+    found = reader.features(reader.read(table).values)
+    nan = np.nan
+    np.testing.assert_array_equal(found[:, :6], [[1.5, 0, 0, 1, 0, 0], [nan, 1, 0, 0, 1, 0], [3, 0, 0, 0, 0, 1]])
+    assert found.shape == (3, 6 + 4 + 1)
+    assert np.isnan(found[1, 6:10]).all()
+    assert found[:, 10].tolist() == [0, 1, 0]
+    unseen = Table(pa.table({"a": [1.0], "c": ["z"], "d": ["2024-01-31"]}), "t")
+    assert reader.features(reader.read(unseen).values)[0, 2:6].tolist() == [1, 0, 0, 0]
