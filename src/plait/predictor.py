@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -18,32 +17,33 @@ from numpy.typing import NDArray
 
 from plait.data.batches import Rows
 from plait.data.decode import CHUNK
-from plait.data.infer import Wishes, infer_schema
+from plait.data.infer import infer_schema
 from plait.data.readers._base import Reader, load_reader
 from plait.data.resolve import resolve_media
 from plait.data.schema import Schema
+from plait.data.splits import codes_of
 from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
 from plait.encoders.threads import contained, single_thread
 from plait.exceptions import InputError, Problems, did_you_mean
 from plait.explain.robustness import sets_of, without
 from plait.fusion.candidates import Candidate
+from plait.pipeline.answers import answers_of, chances_of
 from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import BAD_ROWS, DEFAULT_STRATEGY, FitOptions
 from plait.pipeline.refit import WEIGHTS, load_weights
 from plait.pipeline.run import describe, leaderboard_rows, read_manifest
-from plait.tasks._base import TASK_KIND_REGISTRY, Task
+from plait.pipeline.wishes import wishes_of
+from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
+from plait.tasks.intervals import with_intervals
 from plait.tasks.score import Labels, measure_all
-from plait.tasks.targets import encode_targets
+from plait.tasks.targets import encode_all
 from plait.training.checkpoints import load_into
 from plait.training.model import Model, UnimodalNetwork, ValuesOnly
 
 BadRows = Literal["fail", "skip"]
-
-PLAIN = {"int": "int64", "float": "float64", "str": "object", "bool": "bool"}
-NULLABLE = {"int": "Int64", "float": "float64", "str": "object", "bool": "boolean"}
 
 
 def fit(
@@ -71,6 +71,7 @@ def fit(
     resume: bool = False,
     workers: int | None = None,
     device: str = "auto",
+    class_weights: str | None = None,
     narrator: Narrator | None = None,
 ) -> Predictor:
     """Learn the targets of a table from all its other columns.
@@ -102,6 +103,8 @@ def fit(
         resume: Go on with the run in `out`, if there is one.
         workers: Processes to decode and encode with, by default one per core; results do not depend on it.
         device: `auto`, `cpu` or `cuda`.
+        class_weights: `balanced` lets every class weigh the same in the training loss, a row of a rare one the more:
+            n / (classes * rows of the class), of the training rows. By default every row weighs the same.
         narrator: Told what is being done; by default the log called `plait`, which prints notes on stderr.
 
     Returns:
@@ -120,10 +123,10 @@ def fit(
         ...     sorted(set(predictor.predict(table)["label"]))
         ['down', 'up']
     """
-    wishes = _wishes(target, group, split_column, ignore, inputs, kinds, modalities)
+    wishes = wishes_of(target, group, split_column, ignore, inputs, kinds, modalities)
     options = FitOptions(
         table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
-        workers, device, {} if encoders is None else encoders,
+        workers, device, {} if encoders is None else encoders, class_weights,
     )  # fmt: skip
     if not isinstance(out, str | PathLike):
         raise InputError(f"out is {out!r}; give the path of a folder.")
@@ -155,37 +158,7 @@ def schema(
         >>> [(column.name, column.role, column.kind) for column in found.columns]
         [('age', 'input', 'numeric'), ('label', 'target', 'binary')]
     """
-    return infer_schema(read_table(table), _wishes(target, group, split_column, ignore, inputs, kinds, modalities))
-
-
-def _wishes(
-    target: Any, group: Any, split_column: Any, ignore: Any, inputs: Any, kinds: Any, modalities: Any
-) -> Wishes:  # fmt: skip
-    """What was said about columns, checked to be names."""
-    problems = Problems()
-
-    def names(given: Any, what: str) -> list[str]:
-        found = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
-        odd = [name for name in found if not isinstance(name, str)]
-        if odd:
-            problems.add(f"{what} is {given!r}; give the name of a column (text), or a list of names.")
-        return [name for name in found if isinstance(name, str)]
-
-    for name, what in ((group, "group"), (split_column, "split_column")):
-        if not isinstance(name, str | NoneType):
-            problems.add(f"{what} is {name!r}; give the name of a column (text).")
-    if not isinstance(kinds, Mapping | NoneType):
-        problems.add(f"kinds is {kinds!r}; give a dict of kinds by column.")
-        kinds = None
-    if not isinstance(modalities, Mapping | NoneType):
-        problems.add(f"modalities is {modalities!r}; give a dict of lists of columns by name.")
-        modalities = None
-    wishes = Wishes(
-        names(target, "target"), group, split_column, names(ignore, "ignore"), names(inputs, "inputs"),
-        dict(kinds or {}), {str(name): names(given, f"modality {name}") for name, given in (modalities or {}).items()},
-    )  # fmt: skip
-    problems.raise_if_any()
-    return wishes
+    return infer_schema(read_table(table), wishes_of(target, group, split_column, ignore, inputs, kinds, modalities))
 
 
 def load(run: str | Path) -> Predictor:
@@ -258,7 +231,8 @@ class Predictor:
     def predict_proba(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
         """Class probabilities, 0 to 1: a column `<target>__<class>` per class, in sorted order; they sum to 1.
 
-        Numeric targets have none and are left out. Arguments and errors are those of `predict`.
+        Of a target of lists, a column `<target>__<label>` per label: how probably it applies, each for itself. Numeric
+        targets have none and are left out. Arguments and errors are those of `predict`.
         """
         return self.predict_both(table, bad_rows=bad_rows, allow_outside=allow_outside)[1]
 
@@ -271,7 +245,7 @@ class Predictor:
             task.name: TASK_KIND_REGISTRY[task.kind].probabilities(torch.from_numpy(found[task.name])).numpy()
             for task in self.tasks
         }
-        answers, chances = self._answers(found, bad), self._chances(found, bad)
+        answers, chances = answers_of(self.tasks, found, bad), chances_of(self.tasks, found, bad)
         if isinstance(table, pd.DataFrame):
             answers, chances = answers.set_axis(table.index), chances.set_axis(table.index)
         return answers, chances, bad
@@ -279,9 +253,11 @@ class Predictor:
     def evaluate(
         self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False, drop: str | Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Metrics on a table with targets: {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}}}}.
+        """Metrics on a table with targets, and how sure they are.
 
-        An undefined metric is None. Arguments as for `predict`, and
+        {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}, "intervals": {...}}}}: an interval is
+        [low, high], 95 %, from a bootstrap over the rows, or over the values of the group column that the fit had,
+        where the table has it, too. An undefined metric or interval is None. Arguments as for `predict`, and
 
         Args:
             table: As for `predict`, with the targets.
@@ -295,7 +271,9 @@ class Predictor:
         read, labels = self._judged(table)
         dropped = self._dropped(drop)
         ((found,), bad) = self._outputs(read, bad_rows, allow_outside, [dropped])
-        return {"rows": len(read), "tasks": measure_all(self.tasks, found, _without(labels, bad))}
+        known = _without(labels, bad)
+        told = measure_all(self.tasks, found, known)
+        return {"rows": len(read), "tasks": with_intervals(self.tasks, found, known, told)}
 
     def robustness(
         self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False
@@ -309,16 +287,22 @@ class Predictor:
         sets = sets_of(self.candidate.used)
         dropped = [frozenset(self.candidate.used) - set(left) for left in sets]
         found, bad = self._outputs(read, bad_rows, allow_outside, dropped)
-        told = [measure_all(self.tasks, one, _without(labels, bad)) for one in found]
+        known = _without(labels, bad)
+        told = [with_intervals(self.tasks, one, known, measure_all(self.tasks, one, known)) for one in found]
         sets_told = [{"present": list(left), "tasks": one} for left, one in zip(sets, told, strict=True)]
         return {"rows": len(read), "sets": sets_told}
 
     def _judged(self, table: Any) -> tuple[Table, Labels]:
         """A table with targets, and these."""
         read = self._read(table)
-        require_columns(read, [task.name for task in self.tasks], "target; evaluate needs the targets")
-        pairs = {task.name: encode_targets(task, read) for task in self.tasks}
-        return read, Labels({n: p[0] for n, p in pairs.items()}, {n: p[1] for n, p in pairs.items()})
+        require_columns(read, list(by_target(self.tasks)), "target; evaluate needs the targets")
+        pairs = encode_all(self.tasks, read)
+        group = self.schema.group
+        return read, Labels(
+            {name: pair[0] for name, pair in pairs.items()},
+            {name: pair[1] for name, pair in pairs.items()},
+            codes_of(read, group) if group in read.columns else None,
+        )
 
     def _dropped(self, drop: str | Sequence[str]) -> frozenset[str]:
         """Names of modalities to go without, checked."""
@@ -336,7 +320,7 @@ class Predictor:
         return [*self.manifest["notes"], *self._told]
 
     def __repr__(self) -> str:
-        targets = ", ".join(task.name for task in self.tasks)
+        targets = ", ".join(by_target(self.tasks))
         return f"<plait.Predictor of {targets} by {self.candidate.name}, run {self.run}>"
 
     def leaderboard(self) -> pd.DataFrame:
@@ -399,25 +383,6 @@ class Predictor:
                 bad |= {row: f"{name}: {reason}" for row, reason in reading.bad.items()}
             yield start, inputs, present, bad
 
-    def _answers(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
-        columns = {}
-        for task in self.tasks:
-            kind = TASK_KIND_REGISTRY[task.kind]
-            answers = kind.answers(task, found[task.name].astype(np.float64))
-            filled = [None if row in bad else answer for row, answer in enumerate(answers)]
-            label_type = task.label_type if kind.classification else "float"
-            columns[task.name] = pd.Series(filled, dtype=(NULLABLE if bad else PLAIN)[label_type])
-        return pd.DataFrame(columns)
-
-    def _chances(self, found: Mapping[str, NDArray[np.float32]], bad: Mapping[int, str]) -> pd.DataFrame:
-        columns = {}
-        for task in self.tasks:
-            chances = found[task.name].astype(np.float64)
-            chances[list(bad)] = np.nan
-            for index, label in enumerate(task.classes):
-                columns[f"{task.name}__{label}"] = chances[:, index]
-        return pd.DataFrame(columns)
-
 
 def _other_version(run: Path, manifest: Mapping[str, Any], candidate: Candidate) -> list[str]:
     """A warning where a classical model was fitted by another scikit-learn than the one that is to ask it."""
@@ -433,7 +398,7 @@ def _other_version(run: Path, manifest: Mapping[str, Any], candidate: Candidate)
 def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:
     """The labels, but for those of bad rows."""
     keep = np.array([row not in bad for row in range(len(labels))])
-    return Labels(labels.targets, {name: mask & keep for name, mask in labels.labelled.items()})
+    return Labels(labels.targets, {name: mask & keep for name, mask in labels.labelled.items()}, labels.groups)
 
 
 def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:

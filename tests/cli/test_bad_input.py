@@ -472,3 +472,19 @@ def test_out_with_files_that_a_fit_would_write(
     assert "is no run, but holds log.jsonl, which a fit would write over" in message
     assert [path.name for path in own.iterdir()] == ["log.jsonl"]
     assert (own / "log.jsonl").read_text() == "my own"
+
+
+def test_a_target_is_no_input(simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(fit(simple(), tmp_path / "run", "--target", "label", "--input", "label"), capsys)
+    assert "'label' is given as target and as input: a column has one role, give it once" in message
+
+
+def test_thousands_in_a_target_of_numbers(
+    simple: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = simple(price=[f"{1000 + row:,}" for row in range(40)])
+    message = refused(fit(table, tmp_path / "run", "--target", "price", "--kind", "price=regression"), capsys)
+    assert "'price' is to be a number, but" in message
+    assert "Write numbers with digits and a point alone." in message
+    message = refused(fit(table, tmp_path / "run", "--target", "label", "--kind", "price=numeric"), capsys)
+    assert "column 'price': '1,000' is not a number" in message

@@ -238,7 +238,7 @@ WRONG: dict[str, tuple[Wishes, str]] = {
     ),
     "target's kind": (
         Wishes(targets=["label"], kinds={"label": "numeric"}),
-        "Column 'label': there is no kind 'numeric' of a target; known: binary, multiclass, regression.",
+        "Column 'label': there is no kind 'numeric' of a target; known: binary, multiclass, multilabel, ordinal, regr",
     ),
     "vector of text": (
         Wishes(kinds={"ward": "vector"}),

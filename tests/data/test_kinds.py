@@ -14,15 +14,17 @@ MEDIA = {"string", "large_binary", "struct<bytes: large_binary, path: string>", 
 TYPES = [
     pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.large_binary(), pa.date32(), pa.timestamp("us"),
     pa.list_(pa.float32()), pa.list_(pa.int8(), 3), pa.list_(pa.list_(pa.float64())), pa.list_(pa.string()),
+    pa.list_(pa.int64()),
     pa.struct({"bytes": pa.large_binary(), "path": pa.string()}), pa.struct({"path": pa.string()}),
     pa.struct({"a": pa.int8()}), pa.map_(pa.string(), pa.int8()), pa.list_(pa.list_(pa.list_(pa.int8()))),
 ]  # fmt: skip
-LISTS = {"list<item: float>", "fixed_size_list<item: int8>[3]"}
+LISTS = {"list<item: float>", "list<item: int64>", "fixed_size_list<item: int8>[3]"}
 USABLE = {
     "image": MEDIA, "audio": MEDIA, "video": MEDIA, "vector": LISTS,
     "series": LISTS | {"list<item: list<item: double>>"}, "text": {"string"}, "molecule": {"string"},
-    "numeric": PLAIN, "regression": PLAIN, "categorical": PLAIN | DATES,
+    "numeric": PLAIN, "regression": PLAIN, "ordinal": PLAIN, "categorical": PLAIN | DATES,
     "binary": PLAIN | DATES, "multiclass": PLAIN | DATES, "date": DATES | {"string", "int64"},
+    "multilabel": {"string", "list<item: string>", "list<item: int64>", "fixed_size_list<item: int8>[3]"},
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,22 @@ def test_blank_text_among_numbers_is_an_empty_cell() -> None:
     assert read_table({"a": [1, "", 2.5, "  "]}).column("a").to_pylist() == [1.0, None, 2.5, None]
     assert read_table({"a": [True, ""]}).column("a").to_pylist() == [True, None]
     assert "numbers (row 2: 1) and text (row 3: 'x')" in refusal({"a": ["", 1, "x"]})
+
+
+def test_times_with_and_without_a_zone_are_not_mixed() -> None:
+    noon = datetime.datetime(2024, 1, 1, 12)
+    cells = [None, noon, noon.replace(tzinfo=datetime.UTC)]
+    with pytest.raises(
+        InputError, match=r"'when' of TABLE mixes times with a time zone \(row 3\) and without \(row 2\)"
+    ):
+        read_table({"when": cells})
+    with pytest.raises(InputError, match="mixes times with a time zone"):
+        read_table(pd.DataFrame({"when": pd.Series(cells, dtype=object)}))
+    east = datetime.timezone(datetime.timedelta(hours=2))
+    both = read_table({"when": [noon.replace(tzinfo=datetime.UTC), noon.replace(hour=14, tzinfo=east)]}).column("when")
+    assert len(both.unique()) == 1  # the same point in time
+
+
+def test_labels_of_mixed_types_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'y' of TABLE mixes types: numbers \(row 1: 1\) and text \(row 2: '1'\)"):
+        read_table(pd.DataFrame({"y": pd.Series([1, "1", "a"], dtype=object)}))

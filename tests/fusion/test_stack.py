@@ -21,8 +21,15 @@ from plait.fusion.stack.weights import inherited, pieces_of, state_dict_of
 from plait.tasks import TASK_KIND_REGISTRY, Task
 
 TASKS = (
-    Task(name="kind", kind="multiclass", label_type="str", classes=("a", "b", "c"), prior=(-1.1, -1.1, -1.1)),
-    Task(name="yes", kind="binary", label_type="bool", classes=("False", "True"), prior=(-0.7, -0.7)),
+    Task(
+        name="kind",
+        kind="multiclass",
+        label_type="str",
+        classes=("a", "b", "c"),
+        prior=(-1.1, -1.1, -1.1),
+        class_weights=(0.5, 1.0, 3.0),
+    ),
+    Task(name="yes", kind="binary", label_type="bool", classes=("False", "True"), prior=(-0.7, -0.7), share=0.4),
     Task(name="size", kind="regression", label_type="float", prior=(0.0,)),
 )
 WIDTHS = {"image": (7, 5, 3), "sound": (2, 6, 3), "text": (4, 4)}
@@ -151,10 +158,12 @@ class Reference:
         batch, outputs = self.made.batch(positions), self.outputs(positions)
         loss = torch.zeros(())
         for task in TASKS:
-            mask = batch.labelled[task.name]
-            if mask.any():
+            weights = batch.labelled[task.name].float()
+            if task.class_weights:
+                weights = weights * torch.tensor(task.class_weights)[batch.targets[task.name].long().clamp(min=0)]
+            if weights.any():
                 found = TASK_KIND_REGISTRY[task.kind].loss(outputs[task.name], batch.targets[task.name])
-                loss = loss + (found * mask).sum() / mask.sum()
+                loss = loss + task.share * (found * weights).sum() / weights.sum()
         self.optimizer.param_groups[0]["lr"] = learning_rate
         for parameter in self.network.parameters():  # what a batch says nothing of still decays, as in the stack
             parameter.grad = torch.zeros_like(parameter)

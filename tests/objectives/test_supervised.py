@@ -47,6 +47,19 @@ def test_a_task_without_labels_has_no_term() -> None:
     assert list(Supervised().terms(model_of(), replace(batch, labelled=labelled))) == ["supervised/kind"]
 
 
+def test_classes_and_shares_weigh() -> None:
+    model, batch = model_of(), made_batch(CPU)
+    kind, size = model.tasks
+    per_class = np.array([0.5, 1.0, 4.0])
+    model.tasks = (kind.model_copy(update={"class_weights": tuple(per_class), "share": 0.25}), size)
+    term = float(Supervised().terms(model, batch)["supervised/kind"].detach())
+    outputs = model.outputs(model.hidden(batch), batch)["kind"].detach().double()
+    truth, keep = batch.targets["kind"].long(), batch.labelled["kind"].numpy()
+    losses = -outputs.log_softmax(1)[torch.arange(len(truth)), truth].numpy()
+    weights = batch.weights.double().numpy() * per_class[truth.numpy()]
+    assert term == pytest.approx(0.25 * (losses * weights)[keep].sum() / weights[keep].sum(), rel=1e-5)
+
+
 def test_registered() -> None:
     assert OBJECTIVES["supervised"] is Supervised
     assert Supervised.supervised

@@ -7,12 +7,14 @@ import datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from plait.data.schema import Column
 from plait.data.table import Table
 from plait.exceptions import InputError
 from plait.tasks import TASK_KIND_REGISTRY, Task
-from plait.tasks.targets import MAX_CLASSES, check_classes, encode_targets, fit_tasks, label_texts
+from plait.tasks._base import row_weights
+from plait.tasks.targets import MAX_CLASSES, balanced, check_classes, encode_targets, fit_tasks, label_texts
 
 
 def table_of(**columns) -> Table:
@@ -103,11 +105,11 @@ def test_tasks_survive_json() -> None:
         ([2.0, 2.0, None], "regression", r"Target 'y' is 2 in every training row: there is nothing to learn\."),
         ([1.0, float("inf")], "regression", r"Target 'y' holds infinite numbers; give finite ones"),
         (["1", "tall"], "regression", r"Target 'y' is to be a number, but .*tall"),
-        (["a", "b"], "image", r"Target 'y' holds .*--kind y=KIND says which: binary, multiclass, regression\."),
+        (["a", "b"], "image", r"Target 'y' holds .*--kind y=KIND says which: binary, multiclass, .*regression\."),
         (
             [str(index) for index in range(MAX_CLASSES + 1)],
             "multiclass",
-            r"Target 'y' has 10,001 classes; at most 10,000 are learned\.",
+            r"Target 'y' has 1,001 classes; at most 1,000 are learned\. Merge rare ones, or, if it is a quantity: --",
         ),
     ],
 )
@@ -154,3 +156,12 @@ def test_a_numeric_target_that_is_not_numeric_here() -> None:
 def test_dates_as_classes_are_text() -> None:
     days = [datetime.date(2020, 1, day) for day in (2, 1, 2)]
     assert fitted(days, "binary").labels == ["2020-01-01", "2020-01-02"]
+
+
+def test_balanced_weights_are_rows_by_classes_and_rows_of_the_class() -> None:
+    task = balanced(fitted(["a", "b", "b", "b", None, "c", "c", "c"], "multiclass"))
+    assert task.class_weights == pytest.approx([7 / (3 * 1), 7 / (3 * 3), 7 / (3 * 3)])
+    assert row_weights(task, torch.tensor([0.0, 2.0, 1.0])).tolist() == pytest.approx([7 / 3, 7 / 9, 7 / 9])
+    assert row_weights(fitted(["a", "b"], "binary"), torch.tensor([0.0, 1.0])).tolist() == [1, 1]
+    numbers = fitted([1.0, 2.0], "regression")
+    assert balanced(numbers) == numbers

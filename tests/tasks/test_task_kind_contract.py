@@ -9,10 +9,11 @@ from plait.testing import TaskKindAnswers, TaskKindCase, TaskKindLosses, TaskKin
 
 CASES = [task_kind_case(TASK_KIND_REGISTRY[kind]) for kind in TASK_KIND_REGISTRY]
 CASES += [task_kind_case(TASK_KIND_REGISTRY["multiclass"], classes) for classes in (3, 7)]
+CASES += [task_kind_case(TASK_KIND_REGISTRY["ordinal"], classes) for classes in (3, 7)]
 
 
 def test_every_kind_is_tried() -> None:
-    assert len(TASK_KIND_REGISTRY) >= 3
+    assert len(TASK_KIND_REGISTRY) >= 4
     assert {case.kind.name for case in CASES} == set(TASK_KIND_REGISTRY)
 
 

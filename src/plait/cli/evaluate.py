@@ -26,6 +26,8 @@ def evaluate(
 ) -> None:
     """Measure a run on a table that has the targets.
 
+    Beside every figure stands its 95 % interval: a bootstrap over the rows, or over the group column if there is one.
+
     [bold]Examples[/]
 
       plait evaluate run test.parquet
@@ -52,7 +54,9 @@ def evaluate(
     for name, task in told["tasks"].items():
         typer.echo(f"{name} ({task['n']:,} of {told['rows']:,} rows have a label)")
         for metric, value in task["metrics"].items():
-            typer.echo(f"  {metric:<18} {figure(value)}")
+            ends = task["intervals"][metric]
+            words = f"   95 % interval {figure(ends[0])} to {figure(ends[1])}" if ends else ""
+            typer.echo(f"  {metric:<18} {figure(value):>8}{words}")
 
 
 def _print_sets(told: dict[str, Any]) -> None:

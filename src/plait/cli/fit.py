@@ -15,7 +15,8 @@ TRIALS_HELP = (
 GROUP_HELP = "Rows with the same value stay in the same part; intervals and cross-fitting go by it, too."
 KIND_HELP = (
     "Kind of a column, instead of the guess: image, audio, text, series, vector, numeric, categorical, date (and "
-    "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, regression."
+    "molecule, video, for which there is no encoder yet); of a target: binary, multiclass, ordinal, multilabel, "
+    "regression."
 )
 ENCODER_HELP = (
     "Take the encoder of a modality, frozen, from a finished run instead of learning one: MODALITY=run:FOLDER, or "
@@ -24,6 +25,10 @@ ENCODER_HELP = (
 STRATEGY_HELP = (
     "How to search: greedy, progressive (or progressive:lstm), genetic, similarity, exhaustive, random, or a sampler "
     "of Optuna: optuna:tpe, optuna:nsgaii, optuna:cmaes, optuna:gp and others."
+)
+WEIGHTS_HELP = (
+    "balanced: every class weighs the same in the training loss, however rare; probabilities then lean towards rare "
+    "classes. Default: every row weighs the same."
 )
 METRIC_HELP = (
     "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
@@ -97,6 +102,9 @@ def fit(
             help=METRIC_HELP,
         ),
     ] = None,
+    class_weights: Annotated[
+        str | None, typer.Option("--class-weights", metavar="none|balanced", help=WEIGHTS_HELP)
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides splits, weights and draws.")] = 0,
     bad_rows: BadRows = "fail",
     allow_outside: AllowOutside = False,
@@ -135,7 +143,8 @@ def fit(
             modalities=parse_modalities(modality or []), schema=schema, encoders=parse_encoders(encoder or []),
             time_limit=time_limit, trials=trials, strategy=strategy, seed=seed, metric=metric,
             bad_rows=bad_rows,  # type: ignore[arg-type]
-            allow_outside=allow_outside, resume=resume, workers=workers, device=device, narrator=narrator,
+            allow_outside=allow_outside, resume=resume, workers=workers, device=device,
+            class_weights=class_weights, narrator=narrator,
         )  # fmt: skip
     print_run(predictor, out, as_json)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,9 +51,16 @@ def predict(
     _write(frame, out, as_json)
 
 
+def _joined(cell: Any) -> Any:
+    """A list of labels as CSV holds it: between semicolons, and a semicolon alone where there is none."""
+    return (";".join(map(str, cell)) or ";") if isinstance(cell, list) else cell
+
+
 def _write(frame: pd.DataFrame, out: Path | None, as_json: bool) -> None:
     from plait.data.atomic import write_atomic
 
+    if not as_json and (out is None or out.suffix.lower() not in (".parquet", ".jsonl")):
+        frame = frame.map(_joined)
     if out is None:
         text = (
             frame.to_json(orient="records", force_ascii=False, double_precision=15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,6 +64,7 @@ def column_of(cells: Any, told: str) -> pa.Array | pa.ChunkedArray:
     try:
         cells = _without_frames(cells)
         if isinstance(cells, list):
+            _refuse_mixed_zones(cells, told)
             cells = [_plain_cell(cell) for cell in cells]
         return pa.array(cells, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
@@ -83,6 +85,17 @@ def _without_frames(cells: Any) -> Any:
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         return cells.tolist()
     return list(cells) if kind in ("", "object") and not isinstance(cells, list) else cells
+
+
+def _refuse_mixed_zones(cells: Sequence[Any], told: str) -> None:
+    """Raise an `InputError` where some points in time have a time zone and some have none: Arrow would shift them."""
+    times = [(row, cell) for row, cell in enumerate(cells) if isinstance(cell, datetime.datetime) and cell == cell]
+    if len({cell.tzinfo is None for _, cell in times}) > 1:
+        first = {cell.tzinfo is None: row for row, cell in reversed(times)}
+        raise InputError(
+            f"{told} mixes times with a time zone (row {first[False] + 1}) and without (row {first[True] + 1}): give "
+            "all of them one, or none."
+        )
 
 
 def _plain_cell(cell: Any) -> Any:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from plait.data.dates import DATE_PATTERN, is_date
-from plait.data.kinds import CELLS, can_hold, is_date_type, media_fields
+from plait.data.kinds import CELLS, can_hold, is_date_type, is_label_list, media_fields
+from plait.data.leaks import leak
 from plait.data.media import first_bytes, is_url, kind_of_bytes, kind_of_path, resolve_path
 from plait.data.plain import is_list, is_number
 from plait.data.schema import INPUT_KINDS, ROLES, TABULAR, TABULAR_KINDS, TASK_KINDS, Column, Schema
@@ -82,8 +83,18 @@ def infer_schema(table: Table, wishes: Wishes | None = None) -> Schema:
             columns.append(_target_column(table, name, kinds.get(name)))
         else:
             columns.append(Column(name=name, role=role, reason=said.get(name, "said so by the caller")))
+    columns = [_with_leak(table, column, roles) for column in columns]
     _check_names(columns)
     return _joined(Schema(columns=tuple(columns)), table, wishes)
+
+
+def _with_leak(table: Table, column: Column, roles: Mapping[str, str]) -> Column:
+    """An input column with what speaks for its holding a target as doubt."""
+    if column.role != "input":
+        return column
+    targets = [name for name, role in roles.items() if role == "target" and name in table.columns]
+    doubts = [doubt for doubt in (column.doubt, leak(table, column.name, targets)) if doubt]
+    return column.model_copy(update={"doubt": "; and ".join(doubts)})
 
 
 def _joined(schema: Schema, table: Table, wishes: Wishes) -> Schema:
@@ -208,6 +219,8 @@ def _input_column(table: Table, name: str, kind: str | None, asked: bool) -> Col
         if found == "numeric"
         else _spoiled(table, name)
         if found in (None, "categorical")
+        else _zones(table, name)
+        if found == "date"
         else ""
     )
     if found is None and asked:
@@ -326,6 +339,19 @@ def _spoiled(table: Table, name: str) -> str:
     return ""
 
 
+def _zones(table: Table, name: str) -> str:
+    """What speaks against dates written as text: some of them say their time zone and some do not; else nothing."""
+    column = table.column(name)
+    if not pa.types.is_string(column.type):
+        return ""
+    timed = pc.match_substring_regex(column.drop_null(), r"\d:\d")
+    zoned = pc.match_substring_regex(column.drop_null(), r"\d:\d.*([+-]\d\d(:?\d\d)?|[Zz])\s*$")
+    count, timed_count = pc.sum(zoned).as_py() or 0, pc.sum(timed).as_py() or 0
+    if not 0 < count < timed_count:
+        return ""
+    return f"{timed_count - count:,} of {timed_count:,} times do not say their time zone: they are read as UTC"
+
+
 def _kind_of_media_text(cell: str, table: Table) -> str | None:
     """The kind of media that a string names: by its suffix, or, for a file without one, by its first bytes."""
     found = kind_of_path(cell)
@@ -348,6 +374,8 @@ def _target_column(table: Table, name: str, kind: str | None) -> Column:
 def _task_kind(table: Table, name: str) -> tuple[str | None, str]:
     column = table.column(name).drop_null()
     kind = column.type
+    if is_label_list(kind):
+        return "multilabel", "lists of labels"
     if not (is_number(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind)):
         return None, f"cells of type {kind}"
     if pa.types.is_string(kind):

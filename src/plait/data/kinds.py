@@ -16,7 +16,9 @@ CELLS: Final = {
     "image": _MEDIA_CELLS, "audio": _MEDIA_CELLS, "video": _MEDIA_CELLS, "vector": "lists of numbers",
     "series": "lists of numbers, or lists of such lists", "text": "text", "molecule": "text",
     "numeric": "numbers", "categorical": _PLAIN_CELLS, "date": "dates, or text such as 2024-01-31",
-    "binary": _PLAIN_CELLS, "multiclass": _PLAIN_CELLS, "regression": "numbers",
+    "binary": _PLAIN_CELLS, "multiclass": _PLAIN_CELLS, "ordinal": "numbers",
+    "multilabel": "lists of text or of whole numbers, or text with labels between semicolons",
+    "regression": "numbers",
 }  # fmt: skip
 """What the cells of an input or task kind may be, in words."""
 
@@ -72,8 +74,22 @@ def _is_text(cells: pa.DataType) -> bool:
     return bool(pa.types.is_string(cells))
 
 
+def is_label_list(cells: pa.DataType) -> bool:
+    """Whether cells are lists of text or of whole numbers, as labels are."""
+    if not is_list(cells):
+        return False
+    inner = cells.value_type
+    return bool(pa.types.is_string(inner) or pa.types.is_integer(inner) or pa.types.is_null(inner))
+
+
+def _is_labels(cells: pa.DataType) -> bool:
+    return is_label_list(cells) or _is_text(cells)
+
+
 _RIGHT: Final[dict[str, Callable[[pa.DataType], bool]]] = {
     "image": _is_media, "audio": _is_media, "video": _is_media, "vector": _is_vector, "series": _is_series,
     "text": _is_text, "molecule": _is_text, "numeric": _is_number_like, "categorical": _is_plain, "date": _is_date_like,
-    "binary": _is_plain, "multiclass": _is_plain, "regression": _is_number_like,
+    "binary": _is_plain, "multiclass": _is_plain, "ordinal": _is_number_like,
+    "multilabel": _is_labels,
+    "regression": _is_number_like,
 }  # fmt: skip

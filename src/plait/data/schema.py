@@ -22,7 +22,7 @@ from plait.exceptions import InputError, did_you_mean
 
 Role = Literal["input", "target", "group", "split", "ignored"]
 InputKind = Literal["image", "audio", "text", "series", "vector", "molecule", "video", "numeric", "categorical", "date"]
-TaskKindName = Literal["binary", "multiclass", "regression"]
+TaskKindName = Literal["binary", "multiclass", "ordinal", "multilabel", "regression"]
 
 ROLES: tuple[str, ...] = get_args(Role)
 INPUT_KINDS: tuple[str, ...] = get_args(InputKind)

@@ -19,6 +19,9 @@ from plait.tasks._base import TASK_KIND_REGISTRY, Task
 FLOOR: Final = 1e-7
 STACKING_FLOOR: Final = -10.0
 
+STACKING_CLASSES: Final = 100
+"""Stacking has a weight for every pair of classes and modality: its cost grows with the square of their number."""
+
 
 class LateRule(nn.Module, ABC):
     """Combines the decisions of several modalities on one task; one instance per rule and task.
@@ -41,6 +44,11 @@ class LateRule(nn.Module, ABC):
         self.classification = TASK_KIND_REGISTRY[task.kind].classification
         self.prior: Tensor
         self.register_buffer("prior", torch.tensor(task.prior), persistent=False)
+
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Whether the rule can be had for a task at a fair cost; it competes where it suits every task."""
+        return True
 
     def fit(self, decisions: Tensor, present: Tensor, targets: Tensor) -> None:
         """Fit the parameters on labelled validation rows; nothing to do by default.
@@ -225,6 +233,11 @@ class Stacking(LateRule):
         self.bias: Tensor
         self.register_buffer("weights", torch.eye(task.outputs).repeat(modalities, 1) / modalities)  # the mean
         self.register_buffer("bias", torch.zeros(task.outputs))
+
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Up to `STACKING_CLASSES` classes."""
+        return task.outputs <= STACKING_CLASSES
 
     def _features(self, decisions: Tensor, present: Tensor) -> Tensor:
         """[B, M * C]."""

@@ -113,7 +113,8 @@ class Clock:
 class Fit:
     """What the stages of one fit share: each reads what earlier ones left here and leaves its own.
 
-    `given` are the encoders that are not to be learned, by modality.
+    `given` are the encoders that are not to be learned, by modality. `answered` are the tasks with the thresholds of
+    what is returned; nothing is chosen by them.
     `key` is a digest of everything that the stage now at work depends on; `redone` says whether any stage had to work.
     """
 
@@ -138,6 +139,7 @@ class Fit:
     trials: list[Trial] = field(default_factory=list)
     choice: Choice | None = None
     finetuned: Model | None = None
+    answered: tuple[Task, ...] = ()
     notes: list[str] = field(default_factory=list)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -10,16 +10,19 @@ from plait.data.table import Table, require_columns
 from plait.exceptions import InputError, Problems
 from plait.tasks._base import TASK_KIND_REGISTRY
 from plait.tasks.score import check_metric
-from plait.tasks.targets import check_classes, untold_kind
+from plait.tasks.targets import check_classes, is_classification, untold_kind
 
 
-def check_tables(schema: Schema, tables: Mapping[int, Table], metric: str | None) -> None:
+def check_tables(
+    schema: Schema, tables: Mapping[int, Table], metric: str | None, class_weights: str | None = None
+) -> None:
     """Refuse what cannot be learned.
 
     Args:
         schema: Roles and kinds of the training table's columns.
         tables: The training, validation and test table, by part.
         metric: The metric to compare by, if one was named.
+        class_weights: How classes weigh, if that was said.
 
     Raises:
         InputError: No target, no input, too few rows, columns missing in another table, targets that cannot be learned,
@@ -34,6 +37,8 @@ def check_tables(schema: Schema, tables: Mapping[int, Table], metric: str | None
             target.kind for target in schema.targets if target.kind in TASK_KIND_REGISTRY and target.kind is not None
         ]
         gather(lambda: check_metric(metric, kinds), problems)
+        if class_weights is not None and kinds and not any(map(is_classification, kinds)):
+            problems.add(f"--class-weights {class_weights}: no target holds classes that could weigh more or less.")
         gather(lambda: check_classes(table, schema.targets), problems)
         _check_targets(schema, table, problems)
     problems.raise_if_any()
@@ -74,6 +79,8 @@ def _check_targets(schema: Schema, table: Table, problems: Problems) -> None:
         filled = table.column(target.name).drop_null()
         if len(filled) == 0:
             problems.add(f"Target {target.name!r} has no value in any row; at least two different ones are needed.")
+        elif target.kind == "multilabel":
+            continue  # which of its labels can be learned, the training rows say
         elif target.kind in TASK_KIND_REGISTRY and len(filled.unique()) == 1:
             only = filled[0].as_py()
             problems.add(f"Target {target.name!r} has one class only, {only!r}: there is nothing to tell apart.")

@@ -77,7 +77,7 @@ class EvaluateStage(Stage):
     def candidates(self, fit: Fit) -> list[Candidate]:
         """What competes in this fit."""
         kept = fit.results["screen"]["kept"]
-        standing = competitors(fit.widths(), kept, likeness_of(fit, kept))
+        standing = competitors(fit.widths(), kept, likeness_of(fit, kept), fit.tasks)
         known = {str(candidate.architecture) for candidate in standing}
         found = [Candidate.model_validate(told) for told in fit.results["search"]["finalists"]]
         fresh: dict[str, Candidate] = {}

@@ -27,6 +27,7 @@ from plait.pipeline.screen import ScreenStage
 from plait.pipeline.search import SearchStage
 from plait.pipeline.split import SplitStage
 from plait.pipeline.test import TestStage
+from plait.pipeline.thresholds import ThresholdStage
 
 
 def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narrator | None = None) -> bool:
@@ -58,8 +59,9 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
             fit = Fit(options, run, source, narrator, clock, ArrayCache(), given)
             _go_on(fit)
             run.log(
-                "fit", fingerprint=source.fingerprint, seed=options.seed, limit=options.limit, trials=options.trials
-            )
+                "fit", fingerprint=source.fingerprint, seed=options.seed, limit=options.limit, trials=options.trials,
+                class_weights=options.class_weights,
+            )  # fmt: skip
             for sentence in notes:
                 fit.note(sentence)
             _stages(fit)
@@ -91,6 +93,7 @@ def _stages(fit: Fit) -> None:
         EvaluateStage(),
         ChooseStage(),
         FinetuneStage(),
+        ThresholdStage(),
         RefitStage(),
         TestStage(),
         ReportStage(),
@@ -116,7 +119,10 @@ def _go_on(fit: Fit) -> None:
         fit.note("The tables, the kinds of their columns or the seed are not those this run began with: all is redone.")
     elif begun is not None:
         fit.clock.spent = _spent(fit.run)
-    wanted = {"targets": targets, **{name: getattr(fit.options, name) for name in ("strategy", "trials", "metric")}}
+    wanted = {
+        "targets": targets,
+        **{name: getattr(fit.options, name) for name in ("strategy", "trials", "metric", "class_weights")},
+    }
     wanted["encoders"] = ", ".join(f"{name}={form}" for name, form in sorted(fit.options.encoders.items())) or None
     if begun is not None and begun["key"] == key:
         changed = [

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from plait._version import __version__
 from plait.data.splits import PARTS
@@ -13,6 +17,8 @@ from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit
 from plait.pipeline.refit import WEIGHTS
 from plait.pipeline.run import FORMAT
+from plait.tasks._base import Task, by_target
+from plait.tasks.intervals import with_intervals
 from plait.tasks.score import measure_all
 
 
@@ -26,9 +32,10 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "versions": _versions(),
         "seed": fit.options.seed,
         "metric": fit.options.metric,
+        "class_weights": fit.options.class_weights,
         "limit": {"seconds": fit.options.limit, "trials": fit.options.trials},
         "schema": fit.source.schema.model_dump(),
-        "tasks": [task.model_dump() for task in fit.tasks],
+        "tasks": [task.model_dump() for task in fit.answered],
         "modalities": [_modality(fit, number, name) for number, name in enumerate(fit.networks)],
         "decision": chosen.model_dump(exclude_defaults=True),
         "architectures": _architectures(chosen),
@@ -44,8 +51,9 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "search": _search(fit),
         "gates": fit.results["refit"]["gates"] or None,
         "finetune": fit.results["finetune"]["told"],
+        "thresholds": fit.results["thresholds"]["told"] or None,
         "metrics": {
-            "validation": measure_all(fit.tasks, fit.trials[choice.chosen].outputs[0], fit.labels.at(fit.validation)),
+            "validation": _validation(fit),
             "test": test["metrics"],
         },
         "robustness": test["robustness"],
@@ -53,6 +61,12 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "stages": {name: round(seconds, 3) for name, seconds in fit.seconds.items()},
         "notes": fit.notes,
     }
+
+
+def _validation(fit: Fit) -> dict[str, Any]:
+    """Figures of what was returned on the validation rows."""
+    outputs, labels = fit.trials[fit.chosen.chosen].outputs[0], fit.labels.at(fit.validation)
+    return with_intervals(fit.tasks, outputs, labels, measure_all(fit.tasks, outputs, labels))
 
 
 def _architectures(chosen: Candidate) -> list[dict[str, Any]]:
@@ -116,6 +130,16 @@ def _leaderboard(fit: Fit, test: dict[str, Any]) -> list[dict[str, Any]]:
     return table
 
 
+def _counts(fit: Fit, tasks: Sequence[Task], rows: NDArray[np.int64]) -> list[int]:
+    """Labelled rows of every class of a column; of a column of lists, rows of every label."""
+    found = []
+    for task in tasks:
+        codes = fit.labels.targets[task.name][rows][fit.labels.labelled[task.name][rows]].astype(np.int64)
+        counts = np.bincount(codes[codes >= 0], minlength=len(task.classes))
+        found += counts[1:].tolist() if task.label is not None else counts.tolist()
+    return found
+
+
 def _data(fit: Fit) -> dict[str, Any]:
     """Rows by part, missing cells by modality and part, labels by task and part, classes."""
     parts = dict(zip(PARTS, (fit.train, fit.validation, fit.test), strict=True))
@@ -124,19 +148,13 @@ def _data(fit: Fit) -> dict[str, Any]:
         for m in fit.source.schema.modalities
     }
     labelled = {
-        task.name: {part: int(fit.labels.labelled[task.name][rows].sum()) for part, rows in parts.items()}
-        for task in fit.tasks
+        column: {part: int(fit.labels.labelled[tasks[0].name][rows].sum()) for part, rows in parts.items()}
+        for column, tasks in by_target(fit.tasks).items()
     }
     classes = {
-        task.name: {
-            part: [
-                int(((fit.labels.targets[task.name][rows] == index) & fit.labels.labelled[task.name][rows]).sum())
-                for index in range(len(task.classes))
-            ]
-            for part, rows in parts.items()
-        }
-        for task in fit.tasks
-        if task.classes
+        column: {part: _counts(fit, tasks, rows) for part, rows in parts.items()}
+        for column, tasks in by_target(fit.tasks).items()
+        if tasks[0].classes
     }
     return {
         "table": str(fit.source.table.name),

@@ -20,6 +20,7 @@ from plait.search.strategies import strategy_problem
 DEFAULT_TIME_LIMIT = 600.0
 DEFAULT_STRATEGY = "greedy"
 BAD_ROWS = ("fail", "skip")
+CLASS_WEIGHTS = ("none", "balanced")
 
 TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "time_limit": ((Real, NoneType), "a number of seconds above 0, or None"),
@@ -30,6 +31,7 @@ TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "bad_rows": ((str,), "'fail' or 'skip'"),
     "workers": ((Integral, NoneType), "a whole number from 1 on, or None"),
     "device": ((str,), "'auto', 'cpu' or 'cuda'"),
+    "class_weights": ((str, NoneType), "'none' or 'balanced'"),
 }
 """Types that an option may have, and what to say of another."""
 
@@ -58,6 +60,7 @@ class FitOptions:
         workers: Processes to decode and encode with, None for one per core; results do not depend on it.
         device: Where to train and encode: `cpu`, `cuda`, or `auto`.
         encoders: By modality, where a trained encoder is to be had, which stays as it is.
+        class_weights: `balanced` lets every class weigh the same in the training loss; None lets every row.
     """
 
     table: Any
@@ -75,6 +78,7 @@ class FitOptions:
     workers: int | None = None
     device: str = "auto"
     encoders: Mapping[str, str] = field(default_factory=dict)
+    class_weights: str | None = None
 
     def check(self, problems: Problems) -> None:
         """Note every mistake that can be seen without reading a table."""
@@ -87,7 +91,7 @@ class FitOptions:
     def plain(self) -> FitOptions:
         """The same with Python's own numbers in place of NumPy's."""
         numbers = {name: value.item() for name, value in vars(self).items() if isinstance(value, np.generic)}
-        return replace(self, **numbers)
+        return replace(self, **numbers, class_weights=None if self.class_weights == "none" else self.class_weights)
 
     def _check_values(self, problems: Problems) -> None:
         if self.time_limit is not None and self.trials is not None:
@@ -102,6 +106,10 @@ class FitOptions:
             problems.add(f"--seed is {self.seed}; give a whole number from 0 to {2**32 - 1}.")
         if self.bad_rows not in BAD_ROWS:
             problems.add(f"--bad-rows is {self.bad_rows!r}; {did_you_mean(self.bad_rows, BAD_ROWS)}.")
+        if self.class_weights not in (None, *CLASS_WEIGHTS):
+            problems.add(
+                f"--class-weights is {self.class_weights!r}; {did_you_mean(self.class_weights, CLASS_WEIGHTS)}."
+            )
         if self.workers is not None and self.workers < 1:
             problems.add(f"--workers is {self.workers}; give 1 or more.")
         if self.wishes.split and (self.validation is not None or self.test is not None):

@@ -49,7 +49,7 @@ def read_source(
     if schema is None:
         raise InputError("There is no table to read.")
     schema, notes = _usable(schema, options)
-    check_tables(schema, tables, options.metric)
+    check_tables(schema, tables, options.metric, options.class_weights)
     source = _assemble(schema, tables, options)
     narrator.end()
     narrator.tell(_in_short(schema))

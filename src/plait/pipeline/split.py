@@ -17,7 +17,7 @@ from plait.pipeline._base import Fit, Stage
 from plait.pipeline.afford import affordable
 from plait.tasks._base import Task
 from plait.tasks.score import Labels
-from plait.tasks.targets import encode_targets, fit_tasks, is_classification, label_texts
+from plait.tasks.targets import balanced, encode_all, fit_tasks, strata
 
 
 class SplitStage(Stage):
@@ -27,8 +27,9 @@ class SplitStage(Stage):
     after: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The tables, the seed, and whether time is limited."""
-        return [fit.source.fingerprint, str(fit.options.seed), str(fit.options.limit)]
+        """The tables, the seed, whether time is limited, and how classes weigh."""
+        options = fit.options
+        return [fit.source.fingerprint, str(options.seed), str(options.limit), str(options.class_weights)]
 
     def files(self, fit: Fit) -> list[str]:
         """The table of parts."""
@@ -43,7 +44,11 @@ class SplitStage(Stage):
                 f"{counts[TRAIN]} training and {counts[VALIDATION]} validation rows; each needs one at least: "
                 "give more rows."
             )
-        tasks = fit_tasks(fit.source.table, fit.source.schema.targets, np.flatnonzero(parts == TRAIN).astype(np.int64))
+        tasks = fit_tasks(
+            fit.source.table, fit.source.schema.targets, np.flatnonzero(parts == TRAIN).astype(np.int64), fit.note
+        )
+        if fit.options.class_weights == "balanced":
+            tasks = tuple(balanced(task) for task in tasks)
         self._tell(fit, parts)
         self._write(fit, parts)
         return {"tasks": [task.model_dump() for task in tasks], "rows": counts}
@@ -55,7 +60,7 @@ class SplitStage(Stage):
         used = np.flatnonzero(parts >= 0).astype(np.int64)
         fit.source, fit.parts = fit.source.take(used), parts[used]
         fit.tasks = tuple(Task.model_validate(task) for task in result["tasks"])
-        pairs = {task.name: encode_targets(task, fit.source.table) for task in fit.tasks}
+        pairs = encode_all(fit.tasks, fit.source.table)
         fit.labels = Labels(
             {name: pair[0] for name, pair in pairs.items()},
             {name: pair[1] for name, pair in pairs.items()},
@@ -70,17 +75,13 @@ class SplitStage(Stage):
             shares = Shares(test=0.0 if (parts == TEST).any() else 0.15)
             groups = _groups(fit)
             parts[free] = split_rows(
-                len(free), shares, fit.options.seed, self._classes(fit)[free], None if groups is None else groups[free]
+                len(free),
+                shares,
+                fit.options.seed,
+                strata(fit.source.table, fit.source.schema.targets)[free],
+                None if groups is None else groups[free],
             )
         return np.maximum(parts, np.int8(-1))
-
-    def _classes(self, fit: Fit) -> NDArray[np.int64]:
-        """Class codes of the first classification target; all the same without one."""
-        for target in fit.source.schema.targets:
-            if is_classification(target.kind):
-                texts = [text or "" for text in label_texts(fit.source.table.column(target.name))]
-                return np.asarray(np.unique(texts, return_inverse=True)[1], dtype=np.int64)
-        return np.zeros(len(fit.source.table), np.int64)
 
     def _tell(self, fit: Fit, parts: NDArray[np.int8]) -> None:
         if unused := int((fit.source.given == -2).sum()):

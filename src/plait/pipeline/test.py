@@ -13,6 +13,7 @@ from plait.pipeline._base import Fit, Stage
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.finetune import raw_rows
 from plait.search.choosing import bootstrap_scores, intervals
+from plait.tasks.intervals import with_intervals
 from plait.tasks.score import measure_all, score
 from plait.training.model import CachedStates, Model
 
@@ -22,7 +23,7 @@ class TestStage(Stage):
 
     __test__ = False  # not a pytest class
     name = "test"
-    after: ClassVar[tuple[str, ...]] = ("refit", "choose")
+    after: ClassVar[tuple[str, ...]] = ("refit", "choose", "thresholds")
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Score all candidates on the test rows; null figures where there are none."""
@@ -45,16 +46,17 @@ class TestStage(Stage):
         chosen, asked, size = models[fit.chosen.chosen]
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
         low, high = intervals(drawn)
+        returned = outputs[fit.chosen.chosen]
         return {
             "scores": [score(fit.tasks, one, labels, fit.options.metric) for one in outputs],
             "low": low,
             "high": high,
-            "metrics": measure_all(fit.tasks, outputs[fit.chosen.chosen], labels),
+            "metrics": with_intervals(fit.answered, returned, labels, measure_all(fit.answered, returned, labels)),
             "robustness": robustness(
                 lambda one: chosen.predict(one, size),
                 asked,
                 fit.trials[fit.chosen.chosen].candidate.used,
-                fit.tasks,
+                fit.answered,
                 labels,
                 fit.options.metric,
             ),

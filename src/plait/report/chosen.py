@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plait.report.figures import count, number
+from plait.report.figures import count, interval, number
 from plait.report.headline import chosen_row, has_test
 from plait.report.words import HOW, LOWER_IS_BETTER, classical_words, metric_head
 
@@ -15,11 +15,12 @@ Content = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric of a task by part."""
+    """A metric of a task by part, with its intervals in words; those are empty where there is none."""
 
     label: str
     lower: bool
     values: tuple[str, ...]
+    intervals: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,16 @@ def _metrics(content: Content, task: Mapping[str, Any], parts: list[str]) -> Met
             metric_head(name),
             name in LOWER_IS_BETTER,
             tuple(number(told[part]["metrics"].get(name), 4) for part in parts),
+            tuple(_interval(told[part], name) for part in parts),
         )
         for name in names
     )
     return Metrics(task["name"], task["kind"], tuple((part, count(told[part]["n"])) for part in parts), tuple(rows))
+
+
+def _interval(told: Mapping[str, Any], name: str) -> str:
+    ends = told.get("intervals", {}).get(name)
+    return interval(*ends) if ends else ""
 
 
 @dataclass(frozen=True)

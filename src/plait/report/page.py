@@ -53,6 +53,7 @@ def _environment() -> Environment:
 
 def context(content: Content) -> dict[str, Any]:
     """Everything the template shows, in the order of the page."""
+    content = {**content, "tasks": shares.targets(content["tasks"])}
     return {**_head(content), **_leaderboard(content), **_data(content), **_chosen(content), **_making(content)}
 
 

@@ -60,10 +60,23 @@ def missing(data: Mapping[str, Any], filled: Mapping[str, Mapping[str, int]]) ->
     return _shares(counts, parts, MISSING, full=1.0)
 
 
+def targets(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks as the page shows them: those of the labels of one column as one, whose classes are the labels."""
+    found: dict[str, dict[str, Any]] = {}
+    for task in tasks:
+        if task.get("label") is None:
+            found[task["name"]] = dict(task)
+        else:
+            told = found.setdefault(task["column"], {**task, "name": task["column"], "classes": []})
+            told["classes"] = [*told["classes"], str(task["label"])]
+    return list(found.values())
+
+
 def classes(data: Mapping[str, Any], task: Mapping[str, Any]) -> Shares:
     """Labelled rows by class; the most frequent classes of the training rows where there are many."""
     by_part = data["classes"][task["name"]]
-    parts = {part: sum(by_part[part]) for part in parts_of(data)}
+    lists = task["kind"] == "multilabel"  # a row may then have several, or none
+    parts = {part: data["labelled"][task["name"]][part] if lists else sum(by_part[part]) for part in parts_of(data)}
     order = range(len(task["classes"]))
     shown = (
         sorted(order, key=lambda i: (-next(iter(by_part.values()))[i], i))[:MOST_CLASSES]

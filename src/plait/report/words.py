@@ -53,6 +53,9 @@ METRICS: Final[Mapping[str, str]] = {
 LOWER_IS_BETTER: Final = frozenset({"log_loss", "mae", "rmse"})
 """As in `plait.tasks.score`, which takes torch to import; a test holds the two equal."""
 
+LOSSES: Final[Mapping[str, str]] = {"regression": "squared error", "ordinal": "log loss of each cut in the order"}
+"""Losses of task kinds whose loss is not the log loss."""
+
 STAGES: Final[Mapping[str, str]] = {
     "split": "Splitting the rows",
     "decode": "Decoding the cells",
@@ -63,6 +66,7 @@ STAGES: Final[Mapping[str, str]] = {
     "evaluate": "Comparing ways to combine",
     "choose": "Choosing",
     "finetune": "Fine-tuning end to end",
+    "thresholds": "Choosing thresholds",
     "refit": "Writing the predictor",
     "test": "Scoring the test rows",
     "report": "Drawing the report",
@@ -191,7 +195,7 @@ def score_words(metric: str | None, tasks: Sequence[Mapping[str, Any]]) -> str:
             " with its sign turned, so that higher is better" if metric in LOWER_IS_BETTER else "; higher is better"
         )
         return f"The score is {metric_words(metric)}{over}{turned}."
-    losses = {"squared error" if task["kind"] == "regression" else "log loss" for task in tasks}
+    losses = {LOSSES.get(task["kind"], "log loss") for task in tasks}
     return (
         f"The score is 1 {MINUS} loss / loss of the constant predictor{over} ({', '.join(sorted(losses))}): "
         "1 is perfect, 0 is no better than giving every row the same answer, below 0 is worse than that."

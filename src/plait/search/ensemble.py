@@ -13,7 +13,7 @@ from plait.fusion.candidates import Candidate
 from plait.fusion.ensemble import averaged
 from plait.search.evaluator import FOLDS, Trial
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
-from plait.tasks.score import Labels, Outputs, constant_rows, score
+from plait.tasks.score import Labels, Outputs, constant_rows, mean_score, score
 
 MOST = 16
 """Rounds of selection; a trial may be taken more than once."""
@@ -47,12 +47,7 @@ class _Pool:
         """Scores [candidates] of probabilities [candidates, rows, outputs] on some of the rows."""
         targets = torch.from_numpy(np.asarray(self.labels.targets[task.name][rows]))
         mask = torch.from_numpy(self.labels.labelled[task.name][rows])
-        if TASK_KIND_REGISTRY[task.kind].classification:
-            at = targets.long().clamp(min=0).expand(len(chances), -1).unsqueeze(2)
-            losses = -chances.gather(2, at).squeeze(2).clamp_min(1e-12).log()
-            mask = mask & (targets >= 0)
-        else:
-            losses = (chances[:, :, 0] - targets).square()
+        losses = TASK_KIND_REGISTRY[task.kind].surprise(chances, targets)
         constant = float(self.constant[task.name][rows][mask.numpy()].sum())
         return 1 - torch.where(mask, losses, 0.0).sum(dim=1) / constant if constant > 0 else torch.zeros(len(chances))
 
@@ -65,7 +60,7 @@ class _Pool:
         best, kept = -np.inf, counts.copy()
         for taken in range(1, MOST + 1):
             each = [self.value(task, (total[task.name] + parts[task.name]) / taken, rows) for task in self.tasks]
-            scores = torch.stack(each).mean(dim=0)
+            scores = torch.from_numpy(mean_score(self.tasks, torch.stack(each).numpy()))
             chosen = int(scores.argmax())
             counts[chosen] += 1
             total = {name: total[name] + parts[name][chosen] for name in parts}

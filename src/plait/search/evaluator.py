@@ -31,7 +31,12 @@ from plait.training.model import CachedStates, Model
 FOLDS = 5
 SMALL_VALIDATION = 500
 REPEATS = 10
+MOST_FITTED = 50
+"""Repeats times tasks at most: each task has a rule to fit in each repeat; a mean over tasks is steadier anyway."""
 SEEDS = 3
+MOST_OUTPUTS = 6_400
+"""Architectures times outputs in one stack at most: with many classes the heads are most of the work, and time is
+looked at between stacks."""
 
 Advance = Callable[[str], None]
 
@@ -73,7 +78,7 @@ class Evaluator:
         metric: None for the default score, or a metric's name.
         device: Where to train.
         seeds: How often an architecture is trained, each time from a seed of its own.
-        stack: Architectures that are trained together, at most.
+        stack: Architectures that are trained together, at most; fewer where the tasks have many classes.
 
     `cut` counts the trainings that time ended.
     """
@@ -84,7 +89,8 @@ class Evaluator:
         validation: NDArray[np.int64], plan: Plan, metric: str | None = None, device: str = "cpu",
         seeds: int = SEEDS, stack: int = STACK,
     ) -> None:  # fmt: skip
-        self.seeds, self.stack = seeds, stack
+        self.seeds = seeds
+        self.stack = max(1, min(stack, MOST_OUTPUTS // sum(task.outputs for task in tasks)))
         self.widths, self.tasks, self.plan, self.metric, self.device = widths, tuple(tasks), plan, metric, device
         everything = Rows(states, present, labels.targets, labels.labelled)
         self.train, self.validation = everything.at(train[labels.anything[train]]), everything.at(validation)
@@ -258,7 +264,8 @@ class Evaluator:
         if not isinstance(module, LateFusion) or not any(rule.fitted for rule in module.rules):
             return (self._outputs(module),), module
         decisions, present = self._decisions(module)
-        repeats = REPEATS if len(self.validation) < SMALL_VALIDATION else 1
+        few = len(self.validation) < SMALL_VALIDATION
+        repeats = max(1, min(REPEATS, MOST_FITTED // len(self.tasks))) if few else 1
         outputs = tuple(self._cross_fitted(candidate, decisions, present, repeat) for repeat in range(repeats))
         self._fit(module, decisions, present, np.arange(len(self.validation)))
         return outputs, module

@@ -17,7 +17,7 @@ from plait.fusion.moddrop import kept_modalities
 from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed
 from plait.fusion.stack.inputs import Moments, States
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
-from plait.tasks.score import Labels, Outputs, constant_rows, score
+from plait.tasks.score import Labels, Outputs, constant_rows, mean_score, score
 from plait.training.loop import Plan, rate_at
 
 STACK = 64
@@ -216,10 +216,12 @@ class StackTrainer:
 
     def _scores(self, losses: NDArray[np.float64]) -> list[float | None]:
         """The default score of every member from its summed losses [tasks, members]."""
-        known = self.constant > 0
-        if not known.any():
+        if not self._has_labels:
             return [None] * losses.shape[1]
-        found = (1 - losses[known] / self.constant[known, None]).mean(axis=0)
+        known = (self.constant > 0)[:, None]
+        each = np.where(known, 1 - losses / np.where(known, self.constant[:, None], 1), np.nan)
+        # Losses that are not finite lose against everything; as NaN they would be left out of the mean.
+        found = mean_score(self.tasks, np.where(known & ~np.isfinite(each), -np.inf, each))
         return [float(value) if math.isfinite(value) else None for value in found]
 
     def _told(self, stack: FusionStack, metric: str | None, outputs: bool) -> list[Learned]:

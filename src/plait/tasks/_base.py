@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,16 +18,21 @@ LabelType = Literal["int", "float", "str", "bool"]
 
 
 class Task(BaseModel):
-    """One target column, with everything that was fitted on its training labels.
+    """What one head learns, with everything that was fitted on training labels: a target column, or one label of it.
 
     Attributes:
-        name: The column.
+        name: The column; of one label of a column, `<column>__<label>`.
         kind: Name of the task kind.
         label_type: Type of the labels in the training table; predictions come in the same.
         classes: Class labels in sorted order (classification), as text.
         mean, scale: Mean and standard deviation of the training labels (regression), in the column's unit.
         prior: The constant predictor's outputs: log frequencies of the classes [classes], or [0.0] (regression:
             the mean, in standardised units).
+        column: The column that it belongs to, where that has a task for each of its labels.
+        label: Which label of the column, in the type of the training table; None where the task is the whole column.
+        share: How much it counts beside other tasks in training: the tasks of a column have 1 together.
+        class_weights: How much a training row of each class weighs in the training loss; none for 1 each.
+        offsets: What is added to each class's log probability before the highest is answered; none for 0 each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +44,16 @@ class Task(BaseModel):
     mean: float = 0.0
     scale: float = 1.0
     prior: tuple[float, ...] = ()
+    column: str = ""
+    label: int | str | None = None
+    share: float = 1.0
+    class_weights: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The column of the table that it is learned from."""
+        return self.column or self.name
 
     @property
     def outputs(self) -> int:
@@ -65,12 +81,14 @@ class TaskKind(ABC):
 
     Attributes:
         metrics: Names of its metrics, the first is the one shown first.
-        score_metric: The metric of the default score's loss: `log_loss` or `squared_error`.
+        classification: Whether its answers are classes.
+        most_ranked: Of no more classes than this `measure_under` gives the metrics that rank every class's rows.
     """
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     classification: ClassVar[bool]
+    most_ranked: ClassVar[int] = 1
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -102,6 +120,18 @@ class TaskKind(ABC):
         return found.detach().view(len(outputs), -1), gradients
 
     @abstractmethod
+    def surprise(self, chances: Tensor, targets: Tensor) -> Tensor:
+        """Losses of many predictors from what `probabilities` gives of their outputs, which ensembles average.
+
+        Args:
+            chances: [predictors, rows, outputs].
+            targets: [rows], encoded.
+
+        Returns:
+            [predictors, rows], as `loss` has them; a probability of 0 has a large finite one.
+        """
+
+    @abstractmethod
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities [rows, classes], or for numbers the standardised prediction [rows, 1]."""
 
@@ -122,9 +152,42 @@ class TaskKind(ABC):
             names: Which metrics; all if empty.
         """
 
+    @abstractmethod
+    def measure_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]:
+        """All metrics of finite answers under several weightings of the rows, [draws]; NaN where one is undefined.
+
+        Args:
+            task: The task.
+            probabilities: [rows, outputs] as `probabilities` gives them.
+            targets: [rows], encoded.
+            weights: Whole numbers [draws, rows]; 2 is the row twice.
+        """
+
 
 TASK_KIND_REGISTRY: Registry[TaskKind] = Registry("task kind")
 """Task kinds by name."""
+
+
+def row_weights(task: Task, targets: Tensor) -> Tensor:
+    """How much each row weighs in the training loss by its class, [rows]; `targets` [rows] are encoded."""
+    if not task.class_weights:
+        return torch.ones_like(targets)
+    weights = torch.tensor(task.class_weights, dtype=targets.dtype, device=targets.device)
+    return weights[targets.long().clamp(min=0)]
+
+
+def by_target(tasks: Iterable[Task]) -> dict[str, list[Task]]:
+    """The tasks of every target column, in their order."""
+    found: dict[str, list[Task]] = {}
+    for task in tasks:
+        found.setdefault(task.target, []).append(task)
+    return found
 
 
 def constant_loss(task: Task, targets: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plait.tasks import weighted
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, TaskKind
 
 
@@ -20,6 +21,10 @@ class Multiclass(TaskKind):
 
     name: ClassVar[str] = "multiclass"
     classification: ClassVar[bool] = True
+    most_ranked: ClassVar[int] = 50
+    thresholds: ClassVar[bool] = True
+    """Whether offsets decide what is answered."""
+
     metrics: ClassVar[tuple[str, ...]] = (
         "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss",
     )  # fmt: skip
@@ -39,14 +44,35 @@ class Multiclass(TaskKind):
         hit = torch.zeros(outputs.shape[1:], device=outputs.device).scatter_(0, truth[None], 1.0)
         return losses, chances.exp_().sub_(hit).mul_(known)
 
+    def surprise(self, chances: Tensor, targets: Tensor) -> Tensor:
+        """As `TaskKind.surprise`: the negative logarithm of the true class's probability."""
+        at = targets.long().clamp(min=0).expand(len(chances), -1).unsqueeze(2)
+        return -chances.gather(2, at).squeeze(2).clamp_min(1e-12).log() * (targets >= 0)
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax of the logits, [rows, classes]."""
         return outputs.softmax(dim=-1)
 
     def answers(self, task: Task, probabilities: NDArray[np.float64]) -> list[Any]:
-        """The most probable class of every row."""
+        """The guessed class of every row."""
         labels = task.labels
-        return [labels[index] for index in probabilities.argmax(axis=1)]
+        return [labels[index] for index in self.guess(task, probabilities)]
+
+    def guess(self, task: Task, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The index of the class that is answered, [rows]: the most probable one, after the task's offsets."""
+        if task.offsets:
+            probabilities = np.log(np.clip(probabilities, 1e-12, None)) + np.array(task.offsets)
+        return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+    def figure(
+        self, metric: str, truth: NDArray[np.int64], guess: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """A metric of answers alone, under several weightings [draws]: accuracy, balanced_accuracy or macro_f1."""
+        if metric == "accuracy":
+            return weighted.mean((truth == guess).astype(np.float64), weights)
+        return (weighted.balanced_accuracy if metric == "balanced_accuracy" else weighted.macro_f1)(
+            truth, guess, weights
+        )
 
     def measure(
         self, task: Task, probabilities: NDArray[np.float64], targets: NDArray[np.float64], names: tuple[str, ...] = ()
@@ -57,14 +83,22 @@ class Multiclass(TaskKind):
         never occurred in training (target -1) counts as wrong in the accuracies and F1; log loss is then undefined,
         since the true class has no probability.
         """
-        from sklearn import metrics
-
         wanted = names or self.metrics
         if len(targets) == 0 or not np.isfinite(probabilities).all():
             return dict.fromkeys(wanted)
-        truth, guess = targets.astype(np.int64), probabilities.argmax(axis=1)
-        seen = truth >= 0
-        formulas: dict[str, Callable[[], float | None]] = {
+        formulas = self._formulas(task, probabilities, targets.astype(np.int64))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a class without rows: scikit-learn warns, the figures below are defined
+            return {name: formulas[name]() for name in wanted}
+
+    def _formulas(
+        self, task: Task, probabilities: NDArray[np.float64], truth: NDArray[np.int64]
+    ) -> dict[str, Callable[[], float | None]]:
+        """Every metric by name, worked out when it is called."""
+        from sklearn import metrics
+
+        guess, seen = self.guess(task, probabilities), truth >= 0
+        return {
             "accuracy": lambda: float((truth == guess).mean()),
             "balanced_accuracy": lambda: float(metrics.balanced_accuracy_score(truth, guess)),
             "macro_f1": lambda: float(metrics.f1_score(truth, guess, average="macro")),
@@ -72,11 +106,32 @@ class Multiclass(TaskKind):
             "average_precision": lambda: _one_vs_rest(
                 metrics.average_precision_score, truth[seen], probabilities[seen]
             ),
-            "log_loss": lambda: _log_loss(probabilities, truth) if seen.all() else None,
+            "log_loss": lambda: float(_log_losses(probabilities, truth).mean()) if seen.all() else None,
         }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a class without rows: scikit-learn warns, the figures above are defined
-            return {name: formulas[name]() for name in wanted}
+
+    def measure_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]:
+        """As `TaskKind.measure_under`; AUROC and average precision are NaN for more than `most_ranked` classes."""
+        truth = targets.astype(np.int64)
+        guess, seen = self.guess(task, probabilities), truth >= 0
+        nothing = np.full(len(weights), np.nan)
+        auroc = precision = nothing
+        if probabilities.shape[1] <= self.most_ranked:
+            auroc, precision = weighted.one_vs_rest(truth[seen], probabilities[seen], weights[:, seen])
+        found = {
+            **{
+                name: self.figure(name, truth, guess, weights) for name in ("accuracy", "balanced_accuracy", "macro_f1")
+            },
+            "auroc": auroc,
+            "average_precision": precision,
+            "log_loss": weighted.mean(_log_losses(probabilities, truth), weights) if seen.all() else nothing,
+        }
+        return {name: found.get(name, nothing) for name in self.metrics}
 
 
 class Binary(Multiclass):
@@ -85,9 +140,8 @@ class Binary(Multiclass):
     name: ClassVar[str] = "binary"
 
 
-def _log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
-    true = np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, None)
-    return float(-np.log(true).mean())
+def _log_losses(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    return -np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-12, None))
 
 
 def _one_vs_rest(metric: Any, truth: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plait.tasks import weighted
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, TaskKind
 
 
@@ -26,6 +27,10 @@ class Regression(TaskKind):
         """As `TaskKind.losses`: the gradient of a square."""
         error = outputs[:, 0] - targets
         return error.square(), (2 * error).unsqueeze(1)
+
+    def surprise(self, chances: Tensor, targets: Tensor) -> Tensor:
+        """As `TaskKind.surprise`: the squared error."""
+        return (chances[:, :, 0] - targets).square()
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """The standardised predictions themselves, [rows, 1]."""
@@ -55,6 +60,23 @@ class Regression(TaskKind):
             "spearman": float(spearmanr(probabilities[:, 0], targets).statistic) if ranked else None,
         }
         return {name: found[name] for name in wanted}
+
+    def measure_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, NDArray[np.float64]]:
+        """As `TaskKind.measure_under`."""
+        guess = probabilities[:, 0]
+        error = (guess - targets) * task.scale
+        return {
+            "r2": weighted.r2(guess, targets, weights),
+            "rmse": np.sqrt(weighted.mean(error**2, weights)),
+            "mae": weighted.mean(np.abs(error), weights),
+            "spearman": weighted.spearman(guess, targets, weights),
+        }
 
 
 TASK_KIND_REGISTRY.register("regression")(Regression())

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from plait.exceptions import InputError, did_you_mean
-from plait.tasks._base import TASK_KIND_REGISTRY, Task, constant_loss
+from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target, constant_loss
+from plait.tasks.weighted import known_mean
 
 LOWER_IS_BETTER = frozenset({"log_loss", "mae", "rmse"})
 
@@ -82,7 +83,7 @@ def weighted_scores(
     """Scores under several weightings of the rows (a bootstrap draw is one).
 
     Args:
-        tasks: The tasks; the score is the mean over them.
+        tasks: The tasks; the score is the mean over their columns of the mean over a column's tasks.
         outputs: By task.
         labels: Targets of the same rows.
         weights: Whole-number weights [draws, rows].
@@ -97,11 +98,17 @@ def weighted_scores(
         else _metric_scores(task, outputs, labels, weights, metric)
         for task in tasks
     ]
-    stacked = np.stack(columns)
-    known = ~np.isnan(stacked)
-    return np.where(
-        known.any(axis=0), np.where(known, stacked, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
-    )
+    return mean_score(tasks, np.stack(columns))
+
+
+def mean_score(tasks: Sequence[Task], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over columns of the mean over their tasks, [...]; `scores` are [tasks, ...], NaN where there is none."""
+    places: dict[str, list[int]] = {}
+    for number, task in enumerate(tasks):
+        places.setdefault(task.target, []).append(number)
+    if len(places) < len(tasks):
+        scores = np.stack([known_mean(scores[numbers]) for numbers in places.values()])
+    return known_mean(scores)
 
 
 def score(tasks: Sequence[Task], outputs: Outputs, labels: Labels, metric: str | None = None) -> float | None:
@@ -136,12 +143,24 @@ def _metric_scores(
 
 
 def measure_all(tasks: Sequence[Task], outputs: Outputs, labels: Labels) -> dict[str, dict[str, object]]:
-    """Every metric of every task on its labelled rows: {task: {"n": rows, "metrics": {name: value or None}}}."""
+    """Every metric of every target on its labelled rows: {column: {"n": rows, "metrics": {name: value or None}}}.
+
+    Of a column with a task for each label, a metric is the mean over the labels for which it is defined.
+    """
     told: dict[str, dict[str, object]] = {}
-    for task in tasks:
-        kind = TASK_KIND_REGISTRY[task.kind]
-        rows = labels.labelled[task.name]
-        probabilities = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name])[rows])).double().numpy()
-        targets = labels.targets[task.name][rows].astype(np.float64)
-        told[task.name] = {"n": int(rows.sum()), "metrics": kind.measure(task, probabilities, targets)}
+    for column, members in by_target(tasks).items():
+        found = [_measured(task, outputs, labels) for task in members]
+        metrics = {name: _mean_of([one[name] for one in found]) for name in found[0]}
+        told[column] = {"n": int(labels.labelled[members[0].name].sum()), "metrics": metrics}
     return told
+
+
+def _measured(task: Task, outputs: Outputs, labels: Labels) -> dict[str, float | None]:
+    kind, rows = TASK_KIND_REGISTRY[task.kind], labels.labelled[task.name]
+    probabilities = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name])[rows])).double().numpy()
+    return kind.measure(task, probabilities, labels.targets[task.name][rows].astype(np.float64))
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) > 1 else known[0] if known else None

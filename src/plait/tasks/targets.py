@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from plait.data.readers.tabular import category_name
 from plait.data.schema import Column
 from plait.data.table import Table
 from plait.exceptions import InputError, Problems
-from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task
+from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task, by_target
+from plait.tasks.multilabel import encode_labels, fit_labels, rarest
+from plait.tasks.ordinal import ordinal_value
 
-MAX_CLASSES = 10_000
+MAX_CLASSES = 1_000
+"""Every network and every trial has an output for each class; with more, no time limit could be kept."""
 
 
 def label_texts(column: pa.ChunkedArray) -> list[str | None]:
@@ -40,24 +44,33 @@ def _label_type(kind: pa.DataType) -> LabelType:
     return "float" if pa.types.is_floating(kind) else "str"
 
 
-def fit_tasks(table: Table, targets: tuple[Column, ...], train: NDArray[np.int64]) -> tuple[Task, ...]:
-    """One fitted task per target column.
+def fit_tasks(
+    table: Table, targets: tuple[Column, ...], train: NDArray[np.int64], tell: Callable[[str], None] | None = None
+) -> tuple[Task, ...]:
+    """One fitted task per target column, or per label of a column of lists.
 
     Args:
         table: The table with all rows.
         targets: The target columns.
         train: Positions of the training rows; nothing else is looked at.
+        tell: Told in sentences what is left out.
 
     Raises:
         InputError: A target without labels, with one class, with a class of one row, or of an unknown kind.
     """
     problems = Problems()
-    tasks = []
+    tasks: list[Task] = []
     for column in targets:
         try:
-            tasks.append(_fit_task(table, column, train))
+            if column.kind == "multilabel":
+                tasks += fit_labels(column.name, table.column(column.name), train, tell or (lambda sentence: None))
+            else:
+                tasks.append(_fit_task(table, column, train))
         except InputError as error:
             problems.collect(error)
+    names = Counter(task.name for task in tasks)
+    for name in (name for name, count in names.items() if count > 1):
+        problems.add(f"{name!r} is the name of a target and of a label of another: rename the column.")
     problems.raise_if_any()
     return tuple(tasks)
 
@@ -90,12 +103,18 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
             f"Target {target.name!r} has one class only, {str(names[0])!r}: there is nothing to tell apart."
         )
     if len(names) > MAX_CLASSES:
-        raise InputError(f"Target {target.name!r} has {len(names):,} classes; at most {MAX_CLASSES:,} are learned.")
+        raise InputError(
+            f"Target {target.name!r} has {len(names):,} classes; at most {MAX_CLASSES:,} are learned. Merge rare ones, "
+            f"or, if it is a quantity: --kind {target.name}=regression."
+        )
     if target.kind == "binary" and len(names) > 2:
         raise InputError(
             f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass."
         )
-    order = np.argsort([float(name) for name in names]) if label_type in ("int", "float") else np.arange(len(names))
+    if target.kind == "ordinal":
+        check_order(target.name, names.tolist(), label_type)
+    numbers = label_type in ("int", "float") or target.kind == "ordinal"
+    order = np.argsort([float(name) for name in names], kind="stable") if numbers else np.arange(len(names))
     frequencies = counts[order] / counts.sum()
     return Task(
         name=target.name,
@@ -104,6 +123,25 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
         classes=tuple(str(name) for name in names[order]),
         prior=tuple(float(value) for value in np.log(frequencies)),
     )
+
+
+def check_order(name: str, texts: list[str], label_type: LabelType) -> None:
+    """Check that labels have an order: that they are numbers, each its own.
+
+    Raises:
+        InputError: Truth values, text, or two spellings of one number.
+    """
+    if label_type == "bool":
+        raise InputError(f"Target {name!r} holds truth values, which have no order to learn: --kind {name}=binary.")
+    words = [text for text in texts if ordinal_value(text) is None]
+    if words:
+        raise InputError(
+            f"Target {name!r} is to be ordinal, but holds {', '.join(map(repr, words[:5]))}: text says nothing of its "
+            f"order. Give numbers, 1 for the least, or learn classes without an order: --kind {name}=multiclass."
+        )
+    values = Counter(ordinal_value(text) for text in texts)
+    if twice := [value for value, count in values.items() if count > 1]:
+        raise InputError(f"Target {name!r} writes the number {twice[0]:g} in several ways: write it in one.")
 
 
 def _fit_numbers(target: Column, column: pa.ChunkedArray, label_type: LabelType) -> Task:
@@ -123,7 +161,10 @@ def _numbers(name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
     try:
         numbers = pc.fill_null(pc.cast(column, pa.float64()), float("nan")).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"Target {name!r} is to be a number, but {' '.join(str(error).split())[:160]}.") from error
+        hint = " Write numbers with digits and a point alone." if pa.types.is_string(column.type) else ""
+        raise InputError(
+            f"Target {name!r} is to be a number, but {' '.join(str(error).split())[:160]}.{hint}"
+        ) from error
     if np.isinf(numbers).any():
         raise InputError(f"Target {name!r} holds infinite numbers; give finite ones, or leave the cell empty.")
     return np.asarray(numbers, dtype=np.float64)
@@ -139,16 +180,23 @@ def is_classification(kind: str | None) -> bool:
 
 
 def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
-    """Refuse a class with a single row: it could be learned or judged, never both.
+    """Refuse a class with a single row, which could be learned or judged, never both; and ordinal ones without order.
 
     Raises:
-        InputError: Names the classes, with two ways out.
+        InputError: Names the classes, with ways out.
     """
     problems = Problems()
     for target in targets:
-        if not is_classification(target.kind):
+        if not is_classification(target.kind) or target.kind == "multilabel":
             continue
-        names, counts = np.unique([text for text in label_texts(table.column(target.name)) if text], return_counts=True)
+        column = table.column(target.name)
+        names, counts = np.unique([text for text in label_texts(column) if text], return_counts=True)
+        if target.kind == "ordinal":
+            try:
+                check_order(target.name, names.tolist(), _label_type(column.type))
+            except InputError as error:
+                problems.collect(error)
+                continue
         single = [str(name) for name in names[counts == 1]]
         if single and len(names) > 1:
             more = f" and {len(single) - 5:,} more" if len(single) > 5 else ""
@@ -169,8 +217,42 @@ def _numeric(table: Table, target: Column) -> bool:
     return _label_type(table.column(target.name).type) in ("int", "float") or "are numbers" in target.reason
 
 
+def encode_all(tasks: Sequence[Task], table: Table) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """(targets, labelled) of all tasks, by name, as `encode_targets` gives them."""
+    found: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
+    for column, members in by_target(tasks).items():
+        if members[0].label is not None:
+            found |= encode_labels(members, table.column(column))
+        else:
+            found[column] = encode_targets(members[0], table)
+    return found
+
+
+def balanced(task: Task) -> Task:
+    """The same task with class weights n / (K n_class), of the training rows: every class then weighs the same.
+
+    A task of numbers stays as it is.
+    """
+    if not TASK_KIND_REGISTRY[task.kind].classification:
+        return task
+    weights = tuple(float(np.exp(-value)) / len(task.prior) for value in task.prior)
+    return task.model_copy(update={"class_weights": weights})
+
+
+def strata(table: Table, targets: tuple[Column, ...]) -> NDArray[np.int64]:
+    """Codes [rows] to stratify a split by: those of the first target of classes; all the same without one."""
+    for target in targets:
+        column = table.column(target.name)
+        if target.kind == "multilabel":
+            return rarest(column)
+        if is_classification(target.kind):
+            texts = [text or "" for text in label_texts(column)]
+            return np.asarray(np.unique(texts, return_inverse=True)[1], dtype=np.int64)
+    return np.zeros(len(table), np.int64)
+
+
 def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """A target column as numbers.
+    """A target column as numbers; not one with a task for each label.
 
     Returns:
         (targets, labelled), arrays [rows]: class index (-1 for a class that training never saw) or standardised

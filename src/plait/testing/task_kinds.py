@@ -88,6 +88,16 @@ class TaskKindLosses(TaskKindSuite):
         torch.testing.assert_close(losses, expected.detach(), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(found, gradients.transpose(1, 2), rtol=1e-5, atol=1e-5)
 
+    def test_surprise(self, case: TaskKindCase) -> None:
+        """Losses from probabilities are those of the outputs that have them; a probability of 0 costs a finite loss."""
+        outputs = torch.stack([case.outputs(seed) for seed in range(3)])
+        found = case.kind.surprise(case.kind.probabilities(outputs).double(), case.targets())
+        expected = torch.stack([case.kind.loss(one, case.targets()) for one in outputs])
+        torch.testing.assert_close(found.float(), expected, rtol=1e-5, atol=1e-5)
+        if case.kind.classification:
+            sure = torch.nn.functional.one_hot((case.targets().long() + 1) % case.task.outputs, case.task.outputs)
+            assert bool(case.kind.surprise(sure[None].double(), case.targets()).isfinite().all())
+
     def test_truth(self, case: TaskKindCase) -> None:
         """In every row the right answer has a smaller loss than a wrong one."""
         targets = case.targets()
@@ -158,6 +168,21 @@ class TaskKindMetrics(TaskKindSuite):
         answers = case.answers(case.outputs())
         answers[0] = np.nan
         assert set(case.kind.measure(case.task, answers, case.targets().double().numpy()).values()) == {None}
+
+    @pytest.mark.parametrize("rows", [1, 3, ROWS])
+    def test_weights(self, case: TaskKindCase, rows: int) -> None:
+        """A row of weight 2 counts as if it stood there twice, one of weight 0 as if it did not."""
+        answers = case.answers(case.outputs()).round(1)[:rows] + 0.05  # with ties
+        targets = case.targets().double().numpy()[:rows]
+        weights = np.random.default_rng(rows).integers(0, 3, (6, rows)).astype(np.float64)
+        weights[0] = 1
+        found = case.kind.measure_under(case.task, answers, targets, weights)
+        assert tuple(found) == case.kind.metrics
+        for number, draw in enumerate(weights):
+            taken = np.repeat(np.arange(rows), draw.astype(np.int64))
+            for name, value in case.kind.measure(case.task, answers[taken], targets[taken]).items():
+                expected = np.nan if value is None else value
+                assert found[name][number] == pytest.approx(expected, abs=1e-9, nan_ok=True), name
 
     def test_order(self, case: TaskKindCase) -> None:
         """The order of rows does not matter."""

@@ -258,7 +258,8 @@ class Trainer:
         if self.checkpoint is None:
             return ""
         plan = replace(self.plan, seconds=None if self.plan.seconds is None else 0.0)
-        parts: list[str | bytes] = [repr(plan), weights_digest(self.model)]
+        weighed = [(task.share, task.class_weights) for task in self.model.tasks]
+        parts: list[str | bytes] = [repr(plan), repr(weighed), weights_digest(self.model)]
         for rows in (train, validation):
             parts += [rows.index.tobytes(), *(values[rows.index].tobytes() for values in rows.targets.values())]
             parts += [values[rows.index].tobytes() for values in rows.labelled.values()]

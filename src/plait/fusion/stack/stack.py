@@ -18,7 +18,7 @@ from plait.fusion.stack.groups import CellGroup, Masks, OperationGroup, Places, 
 from plait.fusion.stack.inputs import StackBatch
 from plait.fusion.stack.layout import Layout, PlacedCell, kinship
 from plait.fusion.stack.weights import Sizes, fresh_weights, pieces_of, seed_of
-from plait.tasks._base import TASK_KIND_REGISTRY, Task
+from plait.tasks._base import TASK_KIND_REGISTRY, Task, row_weights
 
 MASKS = 1_024
 """Dropout masks to draw from: a cell takes one of them at every step."""
@@ -296,8 +296,9 @@ class FusionStack:
         for task in self.tasks:
             part = slice(start, start + task.outputs)
             start += task.outputs
-            weights = batch.labelled[task.name].float()
-            weights = weights / weights.sum().clamp(min=1.0)
+            weights = batch.labelled[task.name] * row_weights(task, batch.targets[task.name])
+            total = weights.sum()
+            weights = weights * (task.share / torch.where(total > 0, total, 1.0))
             rows, found = TASK_KIND_REGISTRY[task.kind].losses(logits[:, part], batch.targets[task.name])
             losses += rows @ weights
             torch.mul(found, weights, out=gradients[:, part])

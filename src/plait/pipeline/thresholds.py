@@ -1,0 +1,57 @@
+"""The stage that chooses decision thresholds for what is returned, where a metric of answers asks for them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from plait.pipeline._base import Fit, Stage
+from plait.pipeline.evaluate import evaluator_of
+from plait.search.thresholds import METRICS, thresholds, told
+from plait.tasks._base import TASK_KIND_REGISTRY
+from plait.tasks.classification import Multiclass
+
+
+class ThresholdStage(Stage):
+    """Offsets of log probabilities by task, from validation rows; kept where they gain more than a standard error."""
+
+    name = "thresholds"
+    after: ClassVar[tuple[str, ...]] = ("split", "evaluate", "choose", "finetune")
+
+    def inputs(self, fit: Fit) -> list[str]:
+        """Metric and seed."""
+        return [str(fit.options.metric), str(fit.options.seed)]
+
+    def work(self, fit: Fit) -> dict[str, Any]:
+        """Choose, and judge by cross-fitting; nothing for a score of probabilities."""
+        metric = fit.options.metric
+        found: dict[str, Any] = {}
+        labels = fit.labels.at(fit.validation)
+        outputs = fit.trials[fit.chosen.chosen].outputs[0]
+        fold_of = evaluator_of(fit).folds(0) if metric in METRICS else np.zeros(0, np.int64)
+        for task in fit.tasks:
+            kind = TASK_KIND_REGISTRY[task.kind]
+            if metric not in METRICS or not isinstance(kind, Multiclass) or not kind.thresholds:
+                continue
+            rows = np.flatnonzero(labels.labelled[task.name] & (labels.targets[task.name] >= 0))
+            chances = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name])[rows])).double().numpy()
+            if not np.isfinite(chances).all():
+                continue
+            truth = labels.targets[task.name][rows].astype(np.int64)
+            groups = None if labels.groups is None else labels.groups[rows]
+            one = thresholds(kind, metric, chances, truth, fold_of[rows], groups, fit.options.seed)
+            if one is not None:
+                found[task.name] = {**asdict(one), "kept": one.pays}
+                if one.pays:
+                    fit.note(told(task, one, metric))
+        return {"told": found}
+
+    def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
+        """The tasks as they are answered."""
+        kept = {name: tuple(one["offsets"]) for name, one in result["told"].items() if one["kept"]}
+        fit.answered = tuple(
+            task.model_copy(update={"offsets": kept[task.name]}) if task.name in kept else task for task in fit.tasks
+        )
