@@ -11,7 +11,7 @@ from plait.classical._base import ClassicalSpec
 from plait.classical.decision import ClassicalDecision
 from plait.data.readers._base import Reader
 from plait.fusion.architecture import Architecture
-from plait.fusion.ensemble import Ensemble
+from plait.fusion.ensemble import Apart, Ensemble
 from plait.fusion.late import LateFusion, SingleModality
 from plait.fusion.network import FusionNetwork
 from plait.tasks._base import Task
@@ -19,7 +19,7 @@ from plait.tasks._base import Task
 CandidateKind = Literal["unimodal", "late", "early", "architecture", "classical", "ensemble"]
 COST_ORDER: tuple[CandidateKind, ...] = ("unimodal", "late", "early", "architecture", "classical", "ensemble")
 
-Decision = SingleModality | LateFusion | FusionNetwork | ClassicalDecision | Ensemble
+Decision = SingleModality | LateFusion | FusionNetwork | ClassicalDecision | Ensemble | Apart
 """What turns hidden states into outputs."""
 
 
@@ -34,8 +34,9 @@ class Candidate(BaseModel):
         modalities: Which modalities a late rule combines.
         architecture: For a fusion architecture.
         classical: For a classical model.
-        members: For an ensemble: what it averages.
+        members: For an ensemble: what it averages; or, of several targets, what answers each of them alone (`only`).
         counts: How often each member counts.
+        only: Names of the tasks that it learns and answers; none for all.
         modality_dropout: How often a modality of a training row is dropped; its weights then begin block-diagonal.
         proposer: The strategy that found it; empty for what always competes.
     """
@@ -51,6 +52,7 @@ class Candidate(BaseModel):
     classical: ClassicalSpec | None = None
     members: tuple[Candidate, ...] = ()
     counts: tuple[int, ...] = ()
+    only: tuple[str, ...] = ()
     modality_dropout: float = Field(0.0, ge=0, lt=1)
     proposer: str = ""
 
@@ -118,6 +120,10 @@ class Candidate(BaseModel):
         """
         if self.architecture is not None:
             return FusionNetwork(self.architecture, layer_widths, tasks)
+        if self.members and all(one.only for one in self.members):
+            return Apart(
+                [one.build(layer_widths, tasks, readers) for one in self.members], [m.only for m in self.members]
+            )
         if self.members:
             return Ensemble([one.build(layer_widths, tasks, readers) for one in self.members], self.counts, tasks)
         if self.classical is not None:

@@ -60,3 +60,34 @@ class Ensemble(nn.Module):
             task.name: averaged(task, torch.stack([one[task.name] for one in told]), self.weights)
             for task in self.tasks
         }
+
+
+class Apart(nn.Module):
+    """Several ways to decide, each of which answers some of the tasks alone.
+
+    Args:
+        members: Late rules, architectures, single modalities.
+        answers: Per member, names of the tasks that it answers.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], answers: Sequence[Sequence[str]]) -> None:
+        super().__init__()
+        self.members, self.answers = nn.ModuleList(members), [tuple(names) for names in answers]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that any member reads, sorted."""
+        return tuple(sorted({str(name) for member in self.members for name in member.modalities}))  # type: ignore[union-attr]
+
+    def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Outputs by task, [B, outputs].
+
+        Args:
+            states: Hidden states by modality.
+            present: [B] of bool by modality.
+        """
+        found: dict[str, Tensor] = {}
+        for member, names in zip(self.members, self.answers, strict=True):
+            told = member(states, present)
+            found |= {name: told[name] for name in names}
+        return found

@@ -11,10 +11,11 @@ from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.trials import described, packed, unpacked
 from plait.search.cka import last_similarities
-from plait.search.competitors import competitors
+from plait.search.competitors import CONCAT, competitors
 from plait.search.ensemble import ensemble_of
-from plait.search.evaluator import Evaluator
+from plait.search.evaluator import Evaluator, Trial
 from plait.search.ledger import Ledger
+from plait.search.sharing import apart, sharing, together
 from plait.training.checkpoints import load_tensors, save_tensors
 from plait.training.loop import Plan, passes
 
@@ -59,6 +60,7 @@ class EvaluateStage(Stage):
         evaluator = evaluator_of(fit)
         fit.narrator.begin("Comparing ways to combine", len(candidates))
         trials = evaluator.evaluate(candidates, self._seconds(fit), lambda name: fit.narrator.advance())
+        trials, shares = self._shared(fit, evaluator, candidates, trials)
         every = [*fit.classical, *trials]
         together = ensemble_of(every, fit.tasks, evaluator.labels, evaluator.folds, fit.options.metric)
         trials += [together] if together else []
@@ -72,13 +74,34 @@ class EvaluateStage(Stage):
         return {
             "cut": fit.options.limit if evaluator.cut else None,
             "trials": described(trials),
+            "sharing": shares,
         }
+
+    def _shared(
+        self, fit: Fit, evaluator: Evaluator, candidates: Sequence[Candidate], trials: list[Trial]
+    ) -> tuple[list[Trial], list[dict[str, Any]]]:
+        """The trials, with one of networks that learn one target each in their place; and what sharing is worth."""
+        alone = [at for at, candidate in enumerate(candidates) if candidate.only]
+        if not alone:
+            return trials, []
+        shared = next(trial for trial in trials if trial.candidate.name == CONCAT)
+        labels, options = evaluator.labels, fit.options
+        composed = together(shared.candidate, [trials[at] for at in alone], fit.tasks, labels, options.metric)
+        told = sharing(shared, composed, fit.tasks, labels, options.seed, options.metric)
+        for one in told:
+            if one["high"] is not None and one["high"] < 0:
+                fit.note(
+                    f"Target {one['target']!r} is learned worse together with the others: {one['difference']:+.4f} "
+                    f"(95 % interval {one['low']:+.4f} to {one['high']:+.4f}) against a network of its own."
+                )
+        return [*(trial for trial in trials if not trial.candidate.only), composed], told
 
     def candidates(self, fit: Fit) -> list[Candidate]:
         """What competes in this fit."""
         kept = fit.results["screen"]["kept"]
         standing = competitors(fit.widths(), kept, likeness_of(fit, kept), fit.tasks)
-        known = {str(candidate.architecture) for candidate in standing}
+        standing += [each for one in standing if one.name == CONCAT for each in apart(one, fit.tasks)]
+        known = {str(candidate.architecture) for candidate in standing if not candidate.only}
         found = [Candidate.model_validate(told) for told in fit.results["search"]["finalists"]]
         fresh: dict[str, Candidate] = {}
         for candidate in found:

@@ -49,6 +49,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
             "search": asdict(choice.search) if choice.search else None,
         },
         "search": _search(fit),
+        "sharing": fit.results["evaluate"]["sharing"] or None,
         "gates": fit.results["refit"]["gates"] or None,
         "finetune": fit.results["finetune"]["told"],
         "thresholds": fit.results["thresholds"]["told"] or None,
@@ -71,7 +72,11 @@ def _validation(fit: Fit) -> dict[str, Any]:
 
 def _architectures(chosen: Candidate) -> list[dict[str, Any]]:
     """All that the returned predictor holds, those of an ensemble one after another."""
-    found = [one.architecture for one in (chosen, *chosen.members) if one.architecture is not None]
+    every, found = [chosen], []
+    while every:
+        one = every.pop(0)
+        every = [*one.members, *every]
+        found += [one.architecture] if one.architecture is not None else []
     return [{"text": str(one), "cells": one.model_dump(mode="json", exclude_none=True)["cells"]} for one in found]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plait.report.figures import count, interval, number
+from plait.report.figures import count, interval, number, signed
 from plait.report.headline import chosen_row, has_test
 from plait.report.words import HOW, LOWER_IS_BETTER, classical_words, metric_head
 
@@ -109,3 +109,14 @@ def robust(content: Content) -> Robust | None:
             for one in told
         ),
     )
+
+
+def shared(content: Content) -> list[tuple[str, str, str, str, str]]:
+    """What it is worth to each target to be learned with the others: target, two scores, difference, interval."""
+    return [
+        (
+            one["target"], number(one["shared"], 4), number(one["alone"], 4), signed(one["difference"], 4),
+            interval(one["low"], one["high"]),
+        )
+        for one in content.get("sharing") or []
+    ]  # fmt: skip

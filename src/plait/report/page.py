@@ -140,6 +140,7 @@ def _chosen(content: Content) -> dict[str, Any]:
         "search": searched.searched(content),
         "metrics": chosen.metrics(content),
         "robust": chosen.robust(content),
+        "sharing": chosen.shared(content),
     }
 
 

@@ -11,6 +11,7 @@ from plait.fusion.moddrop import RATE, merged_by_likeness
 from plait.tasks._base import Task
 
 MODDROP = "moddrop"
+CONCAT = "concat of last layers"
 
 
 def competitors(
@@ -33,7 +34,7 @@ def competitors(
         rules = [name for name in LATE_RULES if all(LATE_RULES[name].suits(task) for task in tasks)]
         found += [Candidate(name=f"late {rule}", kind="late", rule=rule, modalities=names) for rule in rules]
         found.append(Candidate(name="early", kind="early", architecture=concat_of(dict.fromkeys(names, 0), depth=2)))
-        found.append(Candidate(name="concat of last layers", kind="architecture", architecture=_concat(widths, 1.0)))
+        found.append(Candidate(name=CONCAT, kind="architecture", architecture=_concat(widths, 1.0)))
         if likeness is not None:
             merged = merged_by_likeness({name: len(layers) - 2 for name, layers in widths.items()}, likeness)
             found.append(

@@ -217,7 +217,7 @@ class Evaluator:
         """An architecture before its first step."""
         if candidate.architecture is None:
             raise TypeError(f"{candidate.name} is no architecture")
-        member = Member(candidate.architecture, seed)
+        member = Member(candidate.architecture, seed, only=candidate.only)
         if not candidate.modality_dropout:
             return member
         weights = member.fresh(sizes).weights

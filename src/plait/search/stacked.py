@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plait.data.batches import Rows, shuffled
 from plait.fusion.moddrop import kept_modalities
-from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed
+from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed, learned_by
 from plait.fusion.stack.inputs import Moments, States
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.score import Labels, Outputs, constant_rows, mean_score, score
@@ -107,7 +107,7 @@ class StackTrainer:
 
             while epoch < plan.epochs and done < 1 and not best.stopped(epoch).all():
                 done = self._epoch(stack, plan, epoch, None if limit is None else spent)
-                best.judge(self._scores(self._losses(stack)), self._has_labels, epoch)
+                best.judge(self._scores(self._losses(stack), part), self._has_labels, epoch)
                 epoch += 1
             stack.restore()
             self.cut += len(part) if limit is not None and done >= 1 and epoch < plan.epochs else 0
@@ -214,11 +214,12 @@ class StackTrainer:
                 total[number] += torch.where(mask, losses, 0.0).double().sum(dim=1).cpu().numpy()
         return total
 
-    def _scores(self, losses: NDArray[np.float64]) -> list[float | None]:
-        """The default score of every member from its summed losses [tasks, members]."""
+    def _scores(self, losses: NDArray[np.float64], members: Sequence[Member]) -> list[float | None]:
+        """The default score of every member from its summed losses [tasks, members], by the tasks that it learns."""
         if not self._has_labels:
             return [None] * losses.shape[1]
         known = (self.constant > 0)[:, None]
+        known = known & learned_by(members, self.tasks)
         each = np.where(known, 1 - losses / np.where(known, self.constant[:, None], 1), np.nan)
         # Losses that are not finite lose against everything; as NaN they would be left out of the mean.
         found = mean_score(self.tasks, np.where(known & ~np.isfinite(each), -np.inf, each))
@@ -227,7 +228,7 @@ class StackTrainer:
     def _told(self, stack: FusionStack, metric: str | None, outputs: bool) -> list[Learned]:
         members = stack.members()
         if metric is None and not outputs:
-            return [Learned(m, s) for m, s in zip(members, self._scores(self._losses(stack)), strict=True)]
+            return [Learned(m, s) for m, s in zip(members, self._scores(self._losses(stack), members), strict=True)]
         feed = StackFeed(stack.layout, self.validation)
         pieces = [stack.outputs(batch).clone().cpu() for batch in feed.batches(self._chunks())]
         empty = torch.zeros(len(stack), sum(self.sizes.outputs), 0)

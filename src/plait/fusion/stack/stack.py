@@ -49,6 +49,7 @@ class Member:
         weights: [numbers], in the order of `pieces_of`; None for fresh ones.
         moments: First and second moments of the gradients, [2, numbers]; None before the first step.
         steps: How many steps it was trained.
+        only: Names of the tasks that it learns; none for all.
     """
 
     architecture: Architecture
@@ -56,6 +57,7 @@ class Member:
     weights: Tensor | None = None
     moments: Tensor | None = None
     steps: int = 0
+    only: tuple[str, ...] = ()
 
     def fresh(self, sizes: Sizes) -> Member:
         """The same with weights to begin with."""
@@ -63,6 +65,11 @@ class Member:
             return self
         pieces = pieces_of(self.architecture, sizes)
         return replace(self, weights=fresh_weights(pieces, seed_of(self.seed, self.architecture)))
+
+
+def learned_by(members: Sequence[Member], tasks: Sequence[Task]) -> NDArray[np.bool_]:
+    """[tasks, members]: whether a member learns a task."""
+    return np.array([[not one.only or task.name in one.only for one in members] for task in tasks], np.bool_)
 
 
 class FusionStack:
@@ -89,6 +96,8 @@ class FusionStack:
         self.place = sorted(range(len(members)), key=lambda at: (members[at].steps, kinship(members[at].architecture)))
         """Which member stands where in the stack: those of one age, then those of one shape, stand together."""
         self.entries = [members[at] for at in self.place]
+        learned = learned_by(self.entries, self.tasks)
+        self._learned = None if learned.all() else torch.from_numpy(learned).to(self.device, torch.float32)
         self.ages = [member.steps for member in self.entries]
         self.layout = Layout([member.architecture for member in self.entries], self.ages, sizes)
         self._order = torch.from_numpy(self.layout.order)
@@ -293,15 +302,18 @@ class FusionStack:
         losses = torch.zeros(len(self), device=self.device)
         gradients = torch.empty_like(logits)
         start = 0
-        for task in self.tasks:
+        for number, task in enumerate(self.tasks):
             part = slice(start, start + task.outputs)
             start += task.outputs
             weights = batch.labelled[task.name] * row_weights(task, batch.targets[task.name])
             total = weights.sum()
             weights = weights * (task.share / torch.where(total > 0, total, 1.0))
             rows, found = TASK_KIND_REGISTRY[task.kind].losses(logits[:, part], batch.targets[task.name])
-            losses += rows @ weights
+            own = None if self._learned is None else self._learned[number]
+            losses += rows @ weights if own is None else own * (rows @ weights)
             torch.mul(found, weights, out=gradients[:, part])
+            if own is not None:
+                gradients[:, part] *= own[:, None, None]
         return losses, gradients
 
     def _clip(self) -> None:
