@@ -152,7 +152,7 @@ def clocks(predictor: Any) -> Iterator[dict[str, float]]:
     for kind in {type(reader) for reader in predictor.readers.values()}:
         watch(kind, "read", "decode")
     watch(type(predictor.model), "predict", "model")
-    watch(type(predictor), "_answers", "answers")
+    watch(front, "answers_of", "answers")
     try:
         yield spent
     finally:
