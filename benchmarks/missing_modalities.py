@@ -2,8 +2,8 @@
 
 A modality is taken from a share of the rows, at training and at test alike: of the image, of the sound, or of each on
 its own. Printed: test accuracy of what was returned, of what competes beside it, and of the best single modality that
-a row has (the one of its modalities that is better alone on validation rows; the most frequent class where it has
-none), with the paired difference and its 95 % interval (a bootstrap over recordings).
+a row has (the one of its modalities that is better alone on validation rows that have it; the most frequent class
+where it has none), with the paired difference and its 95 % interval (a bootstrap over recordings).
 
 Examples:
   PLAIT_DATA=data python benchmarks/missing_modalities.py --seeds 1
@@ -52,15 +52,18 @@ def lacking(split: tables.Split, names: tuple[str, ...], share: float, seed: int
     return replace(split, train=parts[0], validation=parts[1], test=parts[2])
 
 
-def best_present(run: Path, split: tables.Split, rows: dict[str, Any], folder: Path) -> np.ndarray:
+def best_present(run: Path, split: tables.Split, folder: Path) -> np.ndarray:
     """Whether the best single modality that a row has is right, [test rows]."""
-    order = sorted(paired_digits.MEDIA, key=lambda name: -rows[f"alone: {name}"]["validation"])
+    alone = {name: leaderboards.as_run(run, name, folder) for name in paired_digits.MEDIA}
+    judged = {}
+    for name, one in alone.items():
+        having = split.validation[np.array([cell is not None for cell in split.validation[name]])]
+        judged[name] = float(leaderboards.right(one, having).mean())
     truth = split.test[split.target].to_numpy()
     found = truth == split.train[split.target].mode()[0]
-    for name in reversed(order):  # the better one last: it has the last word
-        right = leaderboards.right(leaderboards.as_run(run, name, folder), split.test)
+    for name in sorted(alone, key=judged.__getitem__):  # the better one last: it has the last word
         there = np.array([cell is not None for cell in split.test[name]])
-        found = np.where(there, right, found)
+        found = np.where(there, leaderboards.right(alone[name], split.test), found)
     return found
 
 
@@ -78,9 +81,8 @@ def measured(split: tables.Split, which: str, share: float, arguments: Any, seed
         )  # fmt: skip
     predictor = plait.load(run)
     board = predictor.leaderboard_rows()
-    rows = leaderboards.rows_of(run)
     with tempfile.TemporaryDirectory() as temporary:
-        best = best_present(run, lacks, rows, Path(temporary))
+        best = best_present(run, lacks, Path(temporary))
     ours = leaderboards.right(run, lacks.test)
     difference = leaderboards.paired(ours.astype(float) - best, lacks.test[lacks.group].to_numpy(), seed)
     return {
