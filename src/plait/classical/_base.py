@@ -81,7 +81,10 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def fit(self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int) -> Any:
+    def fit(
+        self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Any:  # fmt: skip
         """An estimator fitted on labelled training rows; of classes, at least two occur.
 
         Args:
@@ -90,6 +93,7 @@ class Family(ABC):
             outputs: Classes, or 1 for a number.
             folds: [rows]: fold of every row, for what is chosen by cross-validation.
             seed: Decides all that is random.
+            weights: [rows]: how much a row counts; 1 each by default.
         """
 
 

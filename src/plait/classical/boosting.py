@@ -36,7 +36,10 @@ class Boosting(Family):
         rounds = rounds_of(shape) * shape.scores
         return rounds * (4e-4 + min(1.0, shape.rows / 500) * 1e-3 + 1.4e-8 * shape.rows * shape.columns)
 
-    def fit(self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int) -> Any:
+    def fit(
+        self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Any:  # fmt: skip
         """Fit all rounds."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -47,7 +50,7 @@ class Boosting(Family):
             max_leaf_nodes=FEW_LEAVES if few else LEAVES,
             min_samples_leaf=FEW_ROWS_PER_LEAF if few else ROWS_PER_LEAF,
             l2_regularization=1.0, early_stopping=False, random_state=seed,
-        ).fit(features, targets)  # fmt: skip
+        ).fit(features, targets, sample_weight=weights)  # fmt: skip
 
 
 FAMILIES.register(Boosting.name)(Boosting())

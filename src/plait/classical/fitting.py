@@ -92,7 +92,10 @@ class Fitting:
         targets = self._targets(task)[rows]
         if len(rows) < 2 or len(np.unique(targets)) < 2:
             return None
-        return family.fit(_learned(family, matrix, rows), targets, task.outputs, self.folds(task)[rows], self.seed)
+        return family.fit(
+            _learned(family, matrix, rows), targets, task.outputs, self.folds(task)[rows], self.seed,
+            _weights(task, targets),
+        )  # fmt: skip
 
     def _stack(self, spec: ClassicalSpec, limit: float) -> dict[str, Any] | None:
         """Base models fitted on all training rows; above them, a linear one fitted on what they say of rows that
@@ -117,7 +120,8 @@ class Fitting:
             if len(rows) > 1 and len(np.unique(targets)) > 1:
                 steps = preparation(decisions, linear, self.seed)
                 matrix = prepared(decisions, np.ones(len(rows), np.bool_), steps, linear)
-                head = linear.fit(matrix, targets, task.outputs, self.folds(task)[rows], self.seed)
+                folds = self.folds(task)[rows]
+                head = linear.fit(matrix, targets, task.outputs, folds, self.seed, _weights(task, targets))
             stack["steps"][task.name], stack["heads"][task.name] = steps, head
         return stack
 
@@ -132,7 +136,9 @@ class Fitting:
         for fold in range(FOLDS if estimator is not None else 0):
             inside, outside = np.flatnonzero(folds == fold), rows[folds[rows] != fold]
             if len(inside) and len(outside) > 1 and len(np.unique(targets[outside])) > 1:
-                fitted = clone(estimator).fit(_learned(family, matrix, outside), targets[outside])
+                weights = _weights(task, targets[outside])
+                learned = _learned(family, matrix, outside)
+                fitted = clone(estimator).fit(learned, targets[outside], sample_weight=weights)
                 told[inside] = head_outputs(task, fitted, matrix[inside], present[inside], family)
         return told
 
@@ -198,6 +204,11 @@ class Fitting:
         folds = np.empty(len(order), np.int64)
         folds[order] = np.arange(len(order)) % FOLDS
         return folds
+
+
+def _weights(task: Task, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+    """How much each row counts, [rows], by its class; None where all count the same."""
+    return np.asarray(task.class_weights, np.float64)[targets] if task.class_weights else None
 
 
 def _learned(family: Family, matrix: Features, rows: NDArray[np.int64]) -> Features:

@@ -32,7 +32,10 @@ class Forest(Family):
         each = 1.2e-3 + 1.5e-8 * shape.rows * math.log2(shape.rows + 2) * tried(shape.columns, shape.outputs)
         return trees_of(shape.rows) * each
 
-    def fit(self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int) -> Any:
+    def fit(
+        self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Any:  # fmt: skip
         """Trees down to two rows a leaf."""
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
@@ -40,7 +43,7 @@ class Forest(Family):
         return kind(
             trees_of(len(targets)), max_features=tried(features.shape[1], outputs), min_samples_leaf=2,
             random_state=seed, n_jobs=1,
-        ).fit(features, targets)  # fmt: skip
+        ).fit(features, targets, sample_weight=weights)  # fmt: skip
 
 
 def tried(columns: int, outputs: int) -> int:

@@ -30,39 +30,50 @@ class Logistic(Family):
         once = 2e-3 + 6e-9 * shape.rows * shape.columns * shape.scores
         return once if again else once * (1 + CHOOSING * len(STRENGTHS))
 
-    def fit(self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int) -> Any:
+    def fit(
+        self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Any:  # fmt: skip
         """The strength with the lowest held-out loss, then all rows; of equals, the strongest."""
-        losses = [self._loss(strength, features, targets, outputs, folds % CHOOSING) for strength in STRENGTHS]
-        return _fitted(STRENGTHS[int(np.argmin(losses))], features, targets, outputs)
+        thirds = folds % CHOOSING
+        losses = [self._loss(strength, features, targets, outputs, thirds, weights) for strength in STRENGTHS]
+        return _fitted(STRENGTHS[int(np.argmin(losses))], features, targets, outputs, weights)
 
     def _loss(
-        self, strength: float, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64]
-    ) -> float:
+        self, strength: float, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64],
+        weights: NDArray[np.float64] | None,
+    ) -> float:  # fmt: skip
         """Sum of held-out losses; a class that no other fold has is as improbable as smoothing makes it."""
         total = 0.0
         for fold in range(CHOOSING):
             inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             if not len(inside) or not len(outside) or (outputs > 1 and len(np.unique(targets[outside])) < 2):
                 continue
-            model = _fitted(strength, features[outside], targets[outside], outputs)
+            known = None if weights is None else weights[outside]
+            counted = 1.0 if weights is None else weights[inside]
+            model = _fitted(strength, features[outside], targets[outside], outputs, known)
             if outputs == 1:
-                total += float(np.square(model.predict(features[inside]) - targets[inside]).sum())
+                total += float((counted * np.square(model.predict(features[inside]) - targets[inside])).sum())
                 continue
             chances = np.zeros((len(inside), outputs))
             chances[:, model.classes_] = model.predict_proba(features[inside])
-            total -= float(np.log(chances[np.arange(len(inside)), targets[inside]].clip(self.smoothing)).sum())
+            true = chances[np.arange(len(inside)), targets[inside]].clip(self.smoothing)
+            total -= float((counted * np.log(true)).sum())
         return total
 
 
-def _fitted(strength: float, features: Features, targets: NDArray[Any], outputs: int) -> Any:
+def _fitted(
+    strength: float, features: Features, targets: NDArray[Any], outputs: int, weights: NDArray[np.float64] | None
+) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if outputs == 1:
-        return Ridge(alpha=1 / strength).fit(features, targets)
+        return Ridge(alpha=1 / strength).fit(features, targets, sample_weight=weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is judged as it is
-        return LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(features, targets)
+        model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+        return model.fit(features, targets, sample_weight=weights)
 
 
 FAMILIES.register(Logistic.name)(Logistic())
