@@ -343,6 +343,16 @@ def test_identical_rows_across_splits_are_told(tmp_path: Path) -> None:
     assert any("30 of 30 test rows equal a training row" in note for note in listener.notes)
 
 
+def test_rows_with_nothing_in_them_are_no_twins(tmp_path: Path) -> None:
+    columns = made_rows(60)
+    columns = {"view": [None if row % 3 == 0 else cell for row, cell in enumerate(columns["view"])]} | {
+        "label": columns["label"]
+    }
+    listener = Listener()
+    plait.fit(columns, "label", out=tmp_path / "run", trials=1, narrator=listener)
+    assert not any("equal a training row" in note for note in listener.notes)
+
+
 def test_several_targets_with_missing_labels(made_table: Path, tmp_path: Path) -> None:
     data = parquet.read_table(made_table).select(["view", "size", "label", "price"]).to_pydict()
     rng = np.random.default_rng(0)

@@ -86,9 +86,11 @@ class SplitStage(Stage):
     def _tell(self, fit: Fit, parts: NDArray[np.int8]) -> None:
         if unused := int((fit.source.given == -2).sum()):
             fit.note(f"{unused} rows have an empty split cell and are not used.")
-        rows = combine(list(fit.source.digests.values()))
+        rows, table = combine(list(fit.source.digests.values())), fit.source.table
+        inputs = [table.column(column.name) for column in fit.source.schema.named("input")]
+        filled = np.logical_or.reduce([column.is_valid().to_numpy() for column in inputs])  # nothing has no twins
         for part in (VALIDATION, TEST):
-            twins = np.isin(rows[parts == part], rows[parts == TRAIN])
+            twins = np.isin(rows[parts == part], rows[parts == TRAIN]) & filled[parts == part]
             if twins.any():
                 fit.note(
                     f"{int(twins.sum())} of {len(twins)} {PARTS[part]} rows equal a training row in content: "
