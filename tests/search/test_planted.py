@@ -34,7 +34,7 @@ MARGIN = {"noise modality": 0.0}
 """By how much the baseline is beaten, if not by 0.005: reading noise besides costs no more than another seed does."""
 
 BUDGETS = {
-    "exhaustive": 120, "genetic": 80, "greedy": 16, "optuna:tpe": 80, "progressive:forest": 80, "progressive:lstm": 80,
+    "exhaustive": 120, "genetic": 160, "greedy": 16, "optuna:tpe": 80, "progressive:forest": 80, "progressive:lstm": 80,
     "random": 80,
 }  # fmt: skip
 """Trials in which a strategy finds the layers that agree."""
