@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -31,6 +33,13 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def is_list(kind: pa.DataType) -> bool:
     """Whether cells of an Arrow type are lists."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def list_lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Length of every list, 0 where there is none, [rows]."""
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), np.int64)
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0).to_numpy(), dtype=np.int64)
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plait.data.batches import Rows
 from plait.tasks._base import Task
-from plait.tasks.score import Labels, measure_all, score
+from plait.tasks.score import Labels, Outputs, measure_all, score
 
 EVERY_SET: Final = 4
 """Of no more modalities than this, every set is tried; of more, all, all but one, and each alone."""
@@ -38,7 +38,7 @@ def without(rows: Rows, dropped: Collection[str]) -> Rows:
 
 def robustness(
     predict: Callable[[Rows], Mapping[str, Tensor]], rows: Rows, names: Collection[str], tasks: Sequence[Task],
-    labels: Labels, metric: str | None = None,
+    labels: Labels, whole: Outputs, metric: str | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Metrics where only some modalities are left, for every set of them that `sets_of` names.
 
@@ -48,6 +48,7 @@ def robustness(
         names: The modalities that the predictor reads.
         tasks: The tasks.
         labels: Targets of the same rows.
+        whole: What `predict` says of the rows as they are.
         metric: Of the score; None for 1 - loss / loss of the constant predictor.
 
     Returns:
@@ -55,8 +56,9 @@ def robustness(
     """
     told = []
     for left in sets_of(names):
-        found = predict(without(rows, set(names) - set(left)))
-        outputs = {name: values.numpy() for name, values in found.items()}
+        outputs = whole
+        if gone := set(names) - set(left):
+            outputs = {name: values.numpy() for name, values in predict(without(rows, gone)).items()}
         told.append(
             {
                 "present": list(left),

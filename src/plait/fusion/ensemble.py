@@ -28,7 +28,24 @@ def averaged(task: Task, outputs: Tensor, weights: Tensor) -> Tensor:
     return mean.clamp_min(FLOOR).log() if kind.classification else mean
 
 
-class Ensemble(nn.Module):
+class _Together(nn.Module):
+    """Several ways to decide as one.
+
+    Args:
+        members: Late rules, architectures, single modalities.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities that any member reads, sorted."""
+        return tuple(sorted({str(name) for member in self.members for name in member.modalities}))  # type: ignore[union-attr]
+
+
+class Ensemble(_Together):
     """A weighted mean of what its members say.
 
     Args:
@@ -38,15 +55,10 @@ class Ensemble(nn.Module):
     """
 
     def __init__(self, members: Sequence[nn.Module], counts: Sequence[int], tasks: Sequence[Task]) -> None:
-        super().__init__()
-        self.members, self.tasks = nn.ModuleList(members), tuple(tasks)
+        super().__init__(members)
+        self.tasks = tuple(tasks)
         self.weights: Tensor
         self.register_buffer("weights", torch.tensor(counts, dtype=torch.float32) / sum(counts))
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Modalities that any member reads, sorted."""
-        return tuple(sorted({str(name) for member in self.members for name in member.modalities}))  # type: ignore[union-attr]
 
     def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by task, [B, outputs].
@@ -62,7 +74,7 @@ class Ensemble(nn.Module):
         }
 
 
-class Apart(nn.Module):
+class Apart(_Together):
     """Several ways to decide, each of which answers some of the tasks alone.
 
     Args:
@@ -71,13 +83,8 @@ class Apart(nn.Module):
     """
 
     def __init__(self, members: Sequence[nn.Module], answers: Sequence[Sequence[str]]) -> None:
-        super().__init__()
-        self.members, self.answers = nn.ModuleList(members), [tuple(names) for names in answers]
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Modalities that any member reads, sorted."""
-        return tuple(sorted({str(name) for member in self.members for name in member.modalities}))  # type: ignore[union-attr]
+        super().__init__(members)
+        self.answers = [tuple(names) for names in answers]
 
     def forward(self, states: Mapping[str, HiddenStates], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by task, [B, outputs].

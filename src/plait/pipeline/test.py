@@ -58,6 +58,7 @@ class TestStage(Stage):
                 fit.trials[fit.chosen.chosen].candidate.used,
                 fit.answered,
                 labels,
+                returned,
                 fit.options.metric,
             ),
         }

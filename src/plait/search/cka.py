@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +57,7 @@ def layer_similarities(
     Returns:
         By (modality, layer, other modality, layer), modalities in sorted order; 0 for a pair that no two rows have.
     """
-    chosen = _drawn(rows, seed)
+    chosen = np.sort(np.random.default_rng([seed, 0xCCA]).permutation(rows)[:MOST_ROWS])
     names = sorted(widths)
     layers = {name: np.split(np.asarray(states[name][chosen]), np.cumsum(widths[name])[:-1], axis=1) for name in names}
     found = {}
@@ -82,18 +81,7 @@ def last_similarities(
 
     Arguments are those of `layer_similarities`; a pair that no two rows have is 0.
     """
-    chosen = _drawn(rows, seed)
-    last = {}
-    for name, sizes in widths.items():
-        end = sum(sizes[:-1])
-        last[name] = np.asarray(states[name][chosen])[:, end - sizes[-2] : end]
-    found = {}
-    for one, other in combinations(sorted(widths), 2):
-        both = present[one][chosen] & present[other][chosen]
-        found[one, other] = linear_cka(last[one][both], last[other][both]) if both.sum() > 1 else 0.0
-    return found
-
-
-def _drawn(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """At most `MOST_ROWS` of some rows, in order."""
-    return np.sort(np.random.default_rng([seed, 0xCCA]).permutation(rows)[:MOST_ROWS])
+    ends = {name: sum(sizes[:-1]) for name, sizes in widths.items()}
+    last = {name: states[name][:, ends[name] - sizes[-2] : ends[name]] for name, sizes in widths.items()}
+    found = layer_similarities(last, present, {name: sizes[-2:-1] for name, sizes in widths.items()}, rows, seed)
+    return {(one, other): value for (one, _, other, _), value in found.items()}

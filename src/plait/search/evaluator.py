@@ -190,7 +190,6 @@ class Evaluator:
         """Trials of architectures, trained together from one seed after another; so many others are still to come."""
         learned: list[list[Learned]] = []
         started = time.monotonic()
-        rate = max(rate, self.plan.modality_dropout)
         trainer = self.dropping if rate else self.trainer
         before = trainer.cut
         for offset in range(self.seeds):
@@ -218,9 +217,7 @@ class Evaluator:
         if candidate.architecture is None:
             raise TypeError(f"{candidate.name} is no architecture")
         member = Member(candidate.architecture, seed, only=candidate.only)
-        if not candidate.modality_dropout:
-            return member
-        weights = member.fresh(sizes).weights
+        weights = member.fresh(sizes).weights if candidate.modality_dropout else None
         if weights is None:
             return member
         return replace(member, weights=block_diagonal(member.architecture, sizes, weights))
@@ -323,7 +320,11 @@ def trial_of(
     module: Decision,
 ) -> Trial:  # fmt: skip
     """The trial of a module as it is, with the mean of its scores."""
-    known = [value for value in scores if value is not None]
-    mean = float(np.mean(known)) if known and len(known) == len(scores) else None
     weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-    return Trial(candidate, outputs, mean, scores, seconds, weights)
+    return Trial(candidate, outputs, mean_of(scores), scores, seconds, weights)
+
+
+def mean_of(scores: Sequence[float | None]) -> float | None:
+    """The mean over seeds or repeats; None where one of them has no score, or there are none."""
+    known = [value for value in scores if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(scores) else None

@@ -141,8 +141,8 @@ class Search:
             if trials is None and done - best_at >= PATIENCE:
                 break
         self._kept(name).sweep(None)
-        self.found.best[name] = self._anew(name, strategy, strategy.best(anew), left)[:finalists]
-        self.found.best[name] = self.found.best[name] or strategy.best(finalists)
+        best_anew = self._anew(name, strategy, strategy.best(anew), left)[:finalists]
+        self.found.best[name] = best_anew or strategy.best(finalists)
         self.found.cut |= left is not None and left() <= 0
         self.found.surrogate += strategy.quality
         self.found.exhausted |= done >= strategy.space.size()

@@ -9,7 +9,7 @@ import torch
 
 from plait.fusion.candidates import Candidate
 from plait.search.choosing import bootstrap_scores, intervals
-from plait.search.evaluator import Trial
+from plait.search.evaluator import Trial, mean_of
 from plait.tasks._base import Task, by_target
 from plait.tasks.score import Labels, score
 
@@ -57,12 +57,10 @@ def together(
         for seeds in zip(*(one.outputs for one in trials), strict=True)
     )
     scores = tuple(score(tasks, one, labels, metric) for one in outputs)
-    known = [value for value in scores if value is not None]
     weights: dict[str, torch.Tensor] = {
         f"members.{number}.{name}": tensor for number, one in enumerate(trials) for name, tensor in one.weights.items()
     }
-    mean = sum(known) / len(known) if known and len(known) == len(scores) else None
-    return Trial(candidate, outputs, mean, scores, sum(one.seconds for one in trials), weights)
+    return Trial(candidate, outputs, mean_of(scores), scores, sum(one.seconds for one in trials), weights)
 
 
 def sharing(
@@ -74,16 +72,14 @@ def sharing(
         Per target {"target", "shared", "alone": scores or None, "difference", "low", "high": shared less alone, with
         its 95 % interval, or None}.
     """
-    told = []
+    found = []
     for target, own in by_target(tasks).items():
         sides = [shared.outputs, alone.outputs]
         drawn = bootstrap_scores(own, sides, labels, seed, metric)
         (low,), (high,) = intervals((drawn[0] - drawn[1])[None])
-        values = [[score(own, one, labels, metric) for one in side] for side in sides]
-        means = [None if None in side else sum(v for v in side if v is not None) / len(side) for side in values]
-        one, other = means
+        one, other = (mean_of([score(own, told, labels, metric) for told in side]) for side in sides)
         difference = None if one is None or other is None else one - other
-        told.append(
+        found.append(
             {"target": target, "shared": one, "alone": other, "difference": difference, "low": low, "high": high}
         )  # fmt: skip
-    return told
+    return found

@@ -18,7 +18,7 @@ from plait.fusion.stack import FusionStack, Member, Recipe, Sizes, StackFeed, le
 from plait.fusion.stack.inputs import Moments, States
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.score import Labels, Outputs, constant_rows, mean_score, score
-from plait.training.loop import Plan, rate_at
+from plait.training.loop import Plan, mixed_seed, rate_at
 
 STACK = 64
 """Architectures of one stack."""
@@ -193,8 +193,8 @@ class StackTrainer:
         rows = self.train.rows
         names = sorted(rows.present)
         present = torch.from_numpy(np.stack([np.asarray(rows.present[name][rows.index]) for name in names]))
-        seed = int(np.random.SeedSequence([plan.seed, epoch, 0xD809]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        kept = kept_modalities(present, plan.modality_dropout, torch.Generator().manual_seed(seed))
+        draws = torch.Generator().manual_seed(mixed_seed(plan.seed, epoch, 0xD809))
+        kept = kept_modalities(present, plan.modality_dropout, draws)
         return dict(zip(names, kept.numpy(), strict=True))
 
     def _chunks(self) -> list[NDArray[np.int64]]:

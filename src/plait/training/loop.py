@@ -141,7 +141,7 @@ class Trainer:
 
     def epoch(self, train: Rows, epoch: int) -> float | None:
         """One pass over the training rows; returns the mean loss. Ends early when time is out."""
-        _seed_generators(self.device, _mixed(self.plan.seed, epoch))
+        _seed_generators(self.device, mixed_seed(self.plan.seed, epoch))
         losses = []
         self.model.train()
         for positions in shuffled(len(train), self.plan.batch_size, self.plan.seed, epoch):
@@ -302,7 +302,7 @@ def rate_at(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
 
 
-def _mixed(*seeds: int) -> int:
+def mixed_seed(*seeds: int) -> int:
     """One seed for torch from several numbers."""
     return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
@@ -330,7 +330,7 @@ def seeded_build(seed: int, *names: str) -> AbstractContextManager[None]:
         seed: Seed of the run.
         names: What is built: the same names give the same weights, in any company.
     """
-    return _Seeded(_mixed(seed, *(byte for name in names for byte in name.encode())))
+    return _Seeded(mixed_seed(seed, *(byte for name in names for byte in name.encode())))
 
 
 class _Seeded(AbstractContextManager[None]):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plait.data.kinds import can_hold
-from plait.data.plain import is_list
+from plait.data.plain import is_list, list_lengths
 from plait.data.readers._base import READERS, Reader, Reading
 from plait.data.schema import Column
 from plait.data.table import Table
@@ -52,7 +52,7 @@ class SeriesReader(Reader):
         channels = _usual_channels(column)
         if channels is None:
             return cls(channels=1, steps=1)
-        lengths = _lengths(column)
+        lengths = list_lengths(column)
         long = max(1, int(np.ceil(np.quantile(lengths[lengths > 0], COVERED))))
         every = -(-long // MAX_STEPS)
         return cls(channels=channels, steps=-(-long // every), every=every)
@@ -99,7 +99,7 @@ class SeriesReader(Reader):
         """Every cell's numbers [its steps, channels], None where it is absent, and a reason where it is bad."""
         if pa.types.is_null(chunk.type):
             return [(None, "")] * len(chunk)
-        ends = np.concatenate([[0], np.cumsum(_lengths(pa.chunked_array([chunk])))])
+        ends = np.concatenate([[0], np.cumsum(list_lengths(pa.chunked_array([chunk])))])
         steps = pc.list_flatten(chunk)
         if is_list(steps.type):
             widths = np.asarray(pc.fill_null(pc.list_value_length(steps), 0).to_numpy(), dtype=np.int64)
@@ -197,14 +197,9 @@ def _averaged(series: NDArray[np.float64], pieces: int) -> NDArray[np.float64]:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Steps of every series, 0 where there is none."""
-    return np.asarray(pc.fill_null(pc.list_value_length(column), 0).to_numpy(), dtype=np.int64)
-
-
 def _usual_channels(column: pa.ChunkedArray) -> int | None:
     """The most frequent number of channels of all steps; None where there is no step."""
-    if not can_hold("series", column.type) or pa.types.is_null(column.type) or not _lengths(column).any():
+    if not can_hold("series", column.type) or pa.types.is_null(column.type) or not list_lengths(column).any():
         return None
     if not is_list(column.type.value_type):
         return 1

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plait.data.kinds import can_hold
+from plait.data.plain import list_lengths
 from plait.data.readers._base import READERS, Features, Reader, Reading
 from plait.data.schema import Column
 from plait.data.table import Table
@@ -52,7 +53,7 @@ class VectorReader(Reader):
             filled = np.flatnonzero(column.is_valid().to_numpy())
             reading.bad = {int(row): f"not a list of numbers but {column.type}" for row in filled}
             return reading
-        lengths = _lengths(column)
+        lengths = list_lengths(column)
         reading.present = lengths > 0
         for row in np.flatnonzero((lengths > 0) & (lengths != self.width)):
             reading.bad[int(row)] = f"a vector of {lengths[row]:,} numbers; {self.width:,} were expected"
@@ -79,13 +80,6 @@ class VectorReader(Reader):
 
 def _usual_length(column: pa.ChunkedArray) -> int | None:
     """The most frequent length of the lists that are not empty; None where there is none."""
-    lengths = _lengths(column) if can_hold("vector", column.type) else np.zeros(0, np.int64)
+    lengths = list_lengths(column) if can_hold("vector", column.type) else np.zeros(0, np.int64)
     found, counts = np.unique(lengths[lengths > 0], return_counts=True)
     return int(found[counts.argmax()]) if len(found) else None
-
-
-def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Length of every list, 0 where there is none."""
-    if pa.types.is_null(column.type):
-        return np.zeros(len(column), np.int64)
-    return np.asarray(pc.fill_null(pc.list_value_length(column), 0).to_numpy(), dtype=np.int64)
