@@ -72,6 +72,7 @@ def fit(
     workers: int | None = None,
     device: str = "auto",
     class_weights: str | None = None,
+    folds: int | None = None,
     narrator: Narrator | None = None,
 ) -> Predictor:
     """Learn the targets of a table from all its other columns.
@@ -105,6 +106,9 @@ def fit(
         device: `auto`, `cpu` or `cuda`.
         class_weights: `balanced` lets every class weigh the same in the training loss, a row of a rare one the more:
             n / (classes * rows of the class), of the training rows. By default every row weighs the same.
+        folds: Candidates are compared on so many parts of the training and validation rows in turn, each judged by what
+            learned from the others; 1 compares on validation rows alone. By default 5 where fewer than 150 validation
+            rows are drawn, else 1; with a given validation part always 1.
         narrator: Told what is being done; by default the log called `plait`, which prints notes on stderr.
 
     Returns:
@@ -126,7 +130,7 @@ def fit(
     wishes = wishes_of(target, group, split_column, ignore, inputs, kinds, modalities)
     options = FitOptions(
         table, validation, test, wishes, schema, time_limit, trials, strategy, seed, metric, bad_rows, allow_outside,
-        workers, device, {} if encoders is None else encoders, class_weights,
+        workers, device, {} if encoders is None else encoders, class_weights, folds,
     )  # fmt: skip
     if not isinstance(out, str | PathLike):
         raise InputError(f"out is {out!r}; give the path of a folder.")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plait.data.infer import Wishes, infer_schema
+from plait.data.infer import Wishes, doubted, infer_schema
+from plait.data.schema import Column, Schema
 from plait.data.table import read_table
 
 ROWS = 120
@@ -87,3 +88,19 @@ def test_times_that_partly_say_their_zone_are_told() -> None:
         assert (column.kind, column.doubt) == ("date", expected)
     days = [f"2024-01-{1 + i:02}" for i in range(20)]
     assert infer_schema(read_table({"when": days})).columns[0].doubt == ""
+
+
+def test_a_schema_of_ones_own_is_doubted_too_and_only_once() -> None:
+    label = [["no", "yes"][i % 2] for i in range(40)]
+    table = read_table({"copy": label, "x": list(range(40)), "y": label})
+    own = Schema(
+        columns=(
+            Column(name="copy", role="input", kind="categorical", doubt="mine"),
+            Column(name="x", role="input", kind="numeric"),
+            Column(name="y", role="target", kind="binary"),
+        )
+    )
+    found = doubted(own, table)
+    assert [bool(column.doubt) for column in found.columns] == [True, False, False]
+    assert found.columns[0].doubt.startswith("mine; and ")
+    assert doubted(found, table) == found

@@ -9,7 +9,7 @@ import pytest
 from plait.cli.main import main
 from plait.exceptions import InputError
 from plait.recipes import RECIPES, make_recipe
-from plait.recipes.sentiment import NEAR, VIEWS, neighbours
+from plait.recipes.sentiment import NEAR, VIEWS, neighbours, within
 from plait.recipes.toxicity import BITS, FINGERPRINT, TASKS, auroc, mean_auroc
 
 
@@ -79,10 +79,20 @@ def test_neighbours_stay_in_their_video_the_nearest_first() -> None:
 def test_switches_choose_the_inputs() -> None:
     assert make_recipe("sentiment").prepare(utterances()).options["inputs"] == list(VIEWS)
     assert make_recipe("sentiment", ["audio"]).prepare(utterances()).options["inputs"] == ["audio"]
-    both = make_recipe("sentiment", ["text", "context"]).prepare(utterances())
+    both = make_recipe("sentiment", ["text", "series"]).prepare(utterances())
     assert both.options["inputs"] == ["text", "text_before", "text_after"]
     assert both.options["kinds"] == {"text_before": "series", "text_after": "series"}
     assert not set(both.train["video_id"]) & set(both.test["video_id"])
+
+
+def test_context_is_what_stands_around_an_utterance() -> None:
+    table = pd.DataFrame({"video_id": ["a", "a", "a", "b"], "text": [[1.0], [2.0], [6.0], [9.0]]})
+    found = within(table["text"].tolist(), *neighbours(table, "text"))
+    assert found == [[1, 0, 2, 0, 4], [2, 1, 6, 1, 6], [6, 2, 0, 1.5, 0], [9, 0, 0, 0, 0]]
+    made = make_recipe("sentiment", ["text", "context"]).prepare(utterances())
+    assert made.options["inputs"] == ["text"]
+    own = make_recipe("sentiment", ["text"]).prepare(utterances())
+    assert {len(cell) for cell in made.train["text"]} == {5 * len(own.train["text"][0])}
 
 
 def test_mistakes_are_told(tmp_path) -> None:

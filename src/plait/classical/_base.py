@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -53,6 +54,10 @@ class Shape:
         return self.outputs if self.outputs > 2 else 1
 
 
+Judge = Callable[[NDArray[np.float64], NDArray[np.int64]], float | None]
+"""A metric of class probabilities [n, classes] with the true classes [n], higher is better; None where undefined."""
+
+
 class Family(ABC):
     """A family of estimators: one for classes, one for numbers. Stateless.
 
@@ -83,7 +88,7 @@ class Family(ABC):
     @abstractmethod
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
     ) -> Any:  # fmt: skip
         """An estimator fitted on labelled training rows; of classes, at least two occur.
 
@@ -94,6 +99,8 @@ class Family(ABC):
             folds: [rows]: fold of every row, for what is chosen by cross-validation.
             seed: Decides all that is random.
             weights: [rows]: how much a row counts; 1 each by default.
+            judge: What the fit compares candidates by, where that is a metric of classes; what is chosen by
+                cross-validation goes by it, too. By the loss otherwise.
         """
 
 

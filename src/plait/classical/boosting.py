@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.classical._base import FAMILIES, Family, Shape
+from plait.classical._base import FAMILIES, Family, Judge, Shape
 from plait.data.readers._base import Features
 
 FEW_ROWS = 2_000
@@ -32,13 +32,14 @@ class Boosting(Family):
     smoothing: ClassVar[float] = 1e-3
 
     def cost(self, shape: Shape, again: bool = False) -> float:
-        """Every tree passes over all features."""
+        """Every tree passes over all features of all rows, and over a histogram of every feature in every node."""
         rounds = rounds_of(shape) * shape.scores
-        return rounds * (4e-4 + min(1.0, shape.rows / 500) * 1e-3 + 1.4e-8 * shape.rows * shape.columns)
+        features = shape.columns * (4e-6 + 1.4e-8 * shape.rows)
+        return rounds * (4e-4 + min(1.0, shape.rows / 500) * 1e-3 + features)
 
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
     ) -> Any:  # fmt: skip
         """Fit all rounds."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor

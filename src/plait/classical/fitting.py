@@ -8,12 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.classical._base import FAMILIES, STACK, ClassicalSpec, Family, Shape
+from plait.classical._base import FAMILIES, STACK, ClassicalSpec, Family, Judge, Shape
 from plait.classical.features import preparation, prepared
 from plait.classical.model import decisions_of, head_outputs, matrix_of
 from plait.data.readers._base import Features
+from plait.data.splits import fold_rows
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
-from plait.tasks.score import Labels
+from plait.tasks.classification import Multiclass
+from plait.tasks.score import LOWER_IS_BETTER, Labels
 
 FOLDS: Final = 5
 FEWEST: Final = 200
@@ -33,12 +35,14 @@ class Fitting:
         tasks: The tasks.
         labels: Targets of the same rows.
         seed: Decides folds, samples of rows, and what is random in a model.
+        metric: What candidates are compared by; None for the default score.
     """
 
     def __init__(
         self, features: Mapping[str, Features], present: Mapping[str, NDArray[np.bool_]], tasks: Sequence[Task],
-        labels: Labels, seed: int,
+        labels: Labels, seed: int, metric: str | None = None,
     ) -> None:  # fmt: skip
+        self.metric = metric
         self.features, self.present, self.tasks, self.labels, self.seed = features, present, tasks, labels, seed
         self._steps: dict[tuple[str, bool, bool], Any] = {}
         self._matrices: dict[tuple[tuple[str, ...], bool, bool], Features] = {}
@@ -94,7 +98,7 @@ class Fitting:
             return None
         return family.fit(
             _learned(family, matrix, rows), targets, task.outputs, self.folds(task)[rows], self.seed,
-            _weights(task, targets),
+            _weights(task, targets), self._judge(task),
         )  # fmt: skip
 
     def _stack(self, spec: ClassicalSpec, limit: float) -> dict[str, Any] | None:
@@ -121,7 +125,9 @@ class Fitting:
                 steps = preparation(decisions, linear, self.seed)
                 matrix = prepared(decisions, np.ones(len(rows), np.bool_), steps, linear)
                 folds = self.folds(task)[rows]
-                head = linear.fit(matrix, targets, task.outputs, folds, self.seed, _weights(task, targets))
+                head = linear.fit(
+                    matrix, targets, task.outputs, folds, self.seed, _weights(task, targets), self._judge(task)
+                )
             stack["steps"][task.name], stack["heads"][task.name] = steps, head
         return stack
 
@@ -188,6 +194,18 @@ class Fitting:
             self._matrices[key] = matrix_of(steps, family, self.features, self.present)
         return self._matrices[key]
 
+    def _judge(self, task: Task) -> Judge | None:
+        """The metric of a task's class probabilities; None where it is a loss, or of something else."""
+        kind, metric = TASK_KIND_REGISTRY[task.kind], self.metric
+        if (
+            metric is None
+            or metric in LOWER_IS_BETTER
+            or metric not in kind.metrics
+            or not isinstance(kind, Multiclass)
+        ):
+            return None
+        return lambda chances, truth: kind.measure(task, chances, truth.astype(np.float64), (metric,))[metric]
+
     def _targets(self, task: Task) -> NDArray[Any]:
         targets = self.labels.targets[task.name]
         return targets.astype(np.int64) if TASK_KIND_REGISTRY[task.kind].classification else targets.astype(np.float64)
@@ -195,15 +213,10 @@ class Fitting:
     def folds(self, task: Task) -> NDArray[np.int64]:
         """Fold of every row, [rows]; groups stay together; without groups, classes are spread evenly."""
         rng = np.random.default_rng([self.seed, 0xF01D, 0xC1A5])
-        if self.labels.groups is not None:
-            names, codes = np.unique(self.labels.groups, return_inverse=True)
-            return rng.permutation(np.arange(len(names)) % FOLDS)[codes]
-        order = rng.permutation(len(self.labels))
-        if TASK_KIND_REGISTRY[task.kind].classification:
-            order = order[np.argsort(self.labels.targets[task.name][order], kind="stable")]
-        folds = np.empty(len(order), np.int64)
-        folds[order] = np.arange(len(order)) % FOLDS
-        return folds
+        classes = self.labels.targets[task.name] if TASK_KIND_REGISTRY[task.kind].classification else None
+        return fold_rows(
+            len(self.labels), FOLDS, rng, None if classes is None else classes.astype(np.int64), self.labels.groups
+        )
 
 
 def _weights(task: Task, targets: NDArray[Any]) -> NDArray[np.float64] | None:

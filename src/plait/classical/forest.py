@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.classical._base import FAMILIES, Family, Shape
+from plait.classical._base import FAMILIES, Family, Judge, Shape
 from plait.data.readers._base import Features
 
 FEWEST, MOST = 16, 200
@@ -34,7 +34,7 @@ class Forest(Family):
 
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
     ) -> Any:  # fmt: skip
         """Trees down to two rows a leaf."""
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.classical._base import FAMILIES, Family, Shape
+from plait.classical._base import FAMILIES, Family, Judge, Shape
 from plait.data.readers._base import Features
 
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse strengths of regularisation to choose from, the strongest first; features are standardised."""
 
 CHOOSING = 3
@@ -32,34 +32,41 @@ class Logistic(Family):
 
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
     ) -> Any:  # fmt: skip
-        """The strength with the lowest held-out loss, then all rows; of equals, the strongest."""
+        """The best strength on held-out rows, then all rows: by the judge, then the loss; of equals, the strongest."""
         thirds = folds % CHOOSING
-        losses = [self._loss(strength, features, targets, outputs, thirds, weights) for strength in STRENGTHS]
-        return _fitted(STRENGTHS[int(np.argmin(losses))], features, targets, outputs, weights)
+        values = [self._value(strength, features, targets, outputs, thirds, weights, judge) for strength in STRENGTHS]
+        best = max(range(len(STRENGTHS)), key=lambda place: (values[place], -place))
+        return _fitted(STRENGTHS[best], features, targets, outputs, weights)
 
-    def _loss(
+    def _value(
         self, strength: float, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64],
-        weights: NDArray[np.float64] | None,
-    ) -> float:  # fmt: skip
-        """Sum of held-out losses; a class that no other fold has is as improbable as smoothing makes it."""
-        total = 0.0
+        weights: NDArray[np.float64] | None, judge: Judge | None,
+    ) -> tuple[float, float]:  # fmt: skip
+        """What the judge says of held-out rows, 0 without one; and their loss with its sign turned.
+
+        A class that no other fold has is as improbable as smoothing makes it.
+        """
+        told = np.full((len(targets), max(1, outputs)), np.nan)
         for fold in range(CHOOSING):
             inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             if not len(inside) or not len(outside) or (outputs > 1 and len(np.unique(targets[outside])) < 2):
                 continue
             known = None if weights is None else weights[outside]
-            counted = 1.0 if weights is None else weights[inside]
             model = _fitted(strength, features[outside], targets[outside], outputs, known)
             if outputs == 1:
-                total += float((counted * np.square(model.predict(features[inside]) - targets[inside])).sum())
+                told[inside, 0] = model.predict(features[inside])
                 continue
-            chances = np.zeros((len(inside), outputs))
-            chances[:, model.classes_] = model.predict_proba(features[inside])
-            true = chances[np.arange(len(inside)), targets[inside]].clip(self.smoothing)
-            total -= float((counted * np.log(true)).sum())
-        return total
+            told[inside] = 0.0
+            told[np.ix_(inside, model.classes_)] = model.predict_proba(features[inside])
+        rows = np.flatnonzero(~np.isnan(told[:, 0]))
+        counted = np.ones(len(rows)) if weights is None else weights[rows]
+        if outputs == 1:
+            return 0.0, -float((counted * np.square(told[rows, 0] - targets[rows])).sum())
+        true = told[rows, targets[rows]].clip(self.smoothing)
+        value = judge(told[rows], targets[rows]) if judge is not None and len(rows) else None
+        return value if value is not None else 0.0, float((counted * np.log(true)).sum())
 
 
 def _fitted(

@@ -30,6 +30,10 @@ WEIGHTS_HELP = (
     "balanced: every class weighs the same in the training loss, however rare; probabilities then lean towards rare "
     "classes. Default: every row weighs the same."
 )
+FOLDS_HELP = (
+    "Compare on N parts of the training and validation rows in turn, each judged by what learned from the others; 1: "
+    "on the validation rows alone. Default: 5 where fewer than 150 validation rows are drawn, else 1."
+)
 METRIC_HELP = (
     "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
     "default: 1 - loss / loss of the constant predictor, the mean over targets."
@@ -105,6 +109,7 @@ def fit(
     class_weights: Annotated[
         str | None, typer.Option("--class-weights", metavar="none|balanced", help=WEIGHTS_HELP)
     ] = None,
+    folds: Annotated[int | None, typer.Option("--folds", metavar="N", help=FOLDS_HELP)] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides splits, weights and draws.")] = 0,
     bad_rows: BadRows = "fail",
     allow_outside: AllowOutside = False,
@@ -144,7 +149,7 @@ def fit(
             time_limit=time_limit, trials=trials, strategy=strategy, seed=seed, metric=metric,
             bad_rows=bad_rows,  # type: ignore[arg-type]
             allow_outside=allow_outside, resume=resume, workers=workers, device=device,
-            class_weights=class_weights, narrator=narrator,
+            class_weights=class_weights, folds=folds, narrator=narrator,
         )  # fmt: skip
     print_run(predictor, out, as_json)
 

@@ -83,18 +83,20 @@ def infer_schema(table: Table, wishes: Wishes | None = None) -> Schema:
             columns.append(_target_column(table, name, kinds.get(name)))
         else:
             columns.append(Column(name=name, role=role, reason=said.get(name, "said so by the caller")))
-    columns = [_with_leak(table, column, roles) for column in columns]
     _check_names(columns)
-    return _joined(Schema(columns=tuple(columns)), table, wishes)
+    return _joined(doubted(Schema(columns=tuple(columns)), table), table, wishes)
 
 
-def _with_leak(table: Table, column: Column, roles: Mapping[str, str]) -> Column:
-    """An input column with what speaks for its holding a target as doubt."""
-    if column.role != "input":
-        return column
-    targets = [name for name, role in roles.items() if role == "target" and name in table.columns]
-    doubts = [doubt for doubt in (column.doubt, leak(table, column.name, targets)) if doubt]
-    return column.model_copy(update={"doubt": "; and ".join(doubts)})
+def doubted(schema: Schema, table: Table) -> Schema:
+    """The schema; an input column that may hold a target has that as doubt."""
+    targets = [column.name for column in schema.targets if column.name in table.columns]
+    found = []
+    for column in schema.columns:
+        told = leak(table, column.name, targets) if column.role == "input" and column.name in table.columns else ""
+        new = told and told not in column.doubt
+        doubt = "; and ".join(one for one in (column.doubt, told) if one) if new else column.doubt
+        found.append(column.model_copy(update={"doubt": doubt}))
+    return Schema(columns=tuple(found))
 
 
 def _joined(schema: Schema, table: Table, wishes: Wishes) -> Schema:

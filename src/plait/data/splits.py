@@ -137,6 +137,30 @@ def _split_groups(groups: NDArray[np.int64], shares: Shares, rng: np.random.Gene
     return np.asarray(part_of[rows])
 
 
+def fold_rows(
+    rows: int, folds: int, rng: np.random.Generator, classes: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Fold of every row, [rows] of 0..folds-1, all of one size but for a row.
+
+    Args:
+        rows: Number of rows.
+        folds: How many.
+        rng: Decides which.
+        classes: Codes [rows] of classes, which are spread evenly.
+        groups: Codes [rows] of groups, which stay together; goes before `classes`.
+    """
+    if groups is not None:
+        names, codes = np.unique(groups, return_inverse=True)
+        return np.asarray(rng.permutation(np.arange(len(names)) % folds)[codes])
+    if classes is None:
+        return rng.permutation(np.arange(rows) % folds)
+    order = rng.permutation(rows)
+    found = np.empty(rows, np.int64)
+    found[order[np.argsort(classes[order], kind="stable")]] = np.arange(rows) % folds
+    return found
+
+
 def codes_of(table: Table, name: str) -> NDArray[np.int64]:
     """Distinct values of a column as codes in order of first appearance; empty cells get a code each, below -1."""
     column = table.column(name)

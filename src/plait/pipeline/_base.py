@@ -114,7 +114,8 @@ class Fit:
     """What the stages of one fit share: each reads what earlier ones left here and leaves its own.
 
     `given` are the encoders that are not to be learned, by modality. `answered` are the tasks with the thresholds of
-    what is returned; nothing is chosen by them.
+    what is returned; nothing is chosen by them. `judged` are the positions of the rows that trials' outputs are of: the
+    validation rows, first among others where few rows take turns at being judged.
     `key` is a digest of everything that the stage now at work depends on; `redone` says whether any stage had to work.
     """
 
@@ -136,6 +137,7 @@ class Fit:
     states: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     screening: Screening | None = None
     classical: list[Trial] = field(default_factory=list)
+    judged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     trials: list[Trial] = field(default_factory=list)
     choice: Choice | None = None
     finetuned: Model | None = None
@@ -159,6 +161,11 @@ class Fit:
     def validation(self) -> NDArray[np.int64]:
         """Positions of the validation rows."""
         return self.rows(VALIDATION)
+
+    @property
+    def both(self) -> NDArray[np.int64]:
+        """Positions of the training rows, then of the validation rows: the order of `states`."""
+        return np.concatenate([self.train, self.validation])
 
     @property
     def test(self) -> NDArray[np.int64]:

@@ -22,12 +22,12 @@ class CacheStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Compute what is not cached yet."""
-        fit.states = encode_rows(fit, np.concatenate([fit.train, fit.validation]))
+        fit.states = encode_rows(fit, fit.both)
         return {"rows": len(fit.train) + len(fit.validation)}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The mapped arrays; rows stand in the order training, then validation."""
-        fit.states = fit.states or encode_rows(fit, np.concatenate([fit.train, fit.validation]))
+        fit.states = fit.states or encode_rows(fit, fit.both)
 
 
 def encode_rows(fit: Fit, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:

@@ -13,7 +13,7 @@ class ChooseStage(Stage):
     """The choice, by validation rows alone."""
 
     name = "choose"
-    after: ClassVar[tuple[str, ...]] = ("evaluate",)
+    after: ClassVar[tuple[str, ...]] = ("ensemble",)
 
     def inputs(self, fit: Fit) -> list[str]:
         """Metric and seed."""
@@ -21,9 +21,7 @@ class ChooseStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Choose by design: one standard error, the cheapest."""
-        return asdict(
-            choose(fit.trials, fit.tasks, fit.labels.at(fit.validation), fit.options.seed, fit.options.metric)
-        )
+        return asdict(choose(fit.trials, fit.tasks, fit.labels.at(fit.judged), fit.options.seed, fit.options.metric))
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The choice."""

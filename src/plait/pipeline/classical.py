@@ -5,19 +5,24 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-import numpy as np
-
 from plait.pipeline._base import Fit, Stage
-from plait.pipeline.evaluate import RESERVE, evaluator_of
+from plait.pipeline.evaluate import RESERVE, evaluator_of, turns_of
 from plait.pipeline.trials import described, packed, unpacked
 from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
 BUDGET = 20.0
-"""Seconds that fitting may cost, by estimates from shapes alone: no clock has a say."""
+"""Seconds that fitting may cost, by estimates from shapes alone: no clock has a say. Turns of judging share them."""
 
 SHARE = 0.1
 """Share of the time left that it may take where time is limited."""
+
+
+def classical_of(fit: Fit) -> ClassicalEvaluator:
+    """Fits classical models on the training rows and scores them on the validation rows."""
+    rows = fit.both
+    raw = [name for name in fit.networks if fit.readers[name].has_features]
+    return ClassicalEvaluator(evaluator_of(fit), {name: fit.decoded[name].values[rows] for name in raw}, fit.readers)
 
 
 class ClassicalStage(Stage):
@@ -36,22 +41,20 @@ class ClassicalStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Fit, score, keep."""
-        rows = np.concatenate([fit.train, fit.validation])
         raw = [name for name in fit.networks if fit.readers[name].has_features]
         candidates = classical_competitors(list(fit.networks), fit.results["screen"]["kept"], raw)
         fit.narrator.begin("Fitting classical models", len(candidates))
         limit = fit.options.limit
         seconds = None if limit is None else max(0.0, fit.clock.left - RESERVE * limit) * SHARE
         end = None if seconds is None else fit.clock.left - seconds
-        evaluator = ClassicalEvaluator(
-            evaluator_of(fit), {name: fit.decoded[name].values[rows] for name in raw}, fit.readers
-        )
+        evaluator = classical_of(fit)
+        budget = BUDGET / (1 + turns_of(fit))
         trials, out = evaluator.evaluate(
-            candidates, BUDGET if seconds is None else min(BUDGET, seconds),
+            candidates, budget if seconds is None else min(budget, seconds),
             None if end is None else lambda: fit.clock.left - end, lambda name: fit.narrator.advance(),
         )  # fmt: skip
         fit.narrator.end()
-        hurried = seconds is not None and seconds < BUDGET
+        hurried = seconds is not None and seconds < budget
         if out:
             why = "a longer time limit fits them" if hurried else "so many features and classes would cost too much"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +53,27 @@ class _Tell(Hook):
         self.fit.run.log("epoch", number=record.epoch, loss=record.loss, score=record.score)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A trained unimodal network.
+
+    Attributes:
+        network: The network.
+        encoder: Its encoder's name in the registry.
+        rows: Training rows that have the modality, and a label.
+        history: One record per pass.
+        passes: Passes that were planned.
+        cut: Whether time ended the training.
+    """
+
+    network: UnimodalNetwork
+    encoder: str
+    rows: int
+    history: tuple[EpochRecord, ...]
+    passes: int
+    cut: bool
+
+
 class EncodeStage(Stage):
     """Trains the unimodal network of one modality on the rows that have it, with early stopping; then it is frozen.
 
@@ -82,36 +104,48 @@ class EncodeStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Train."""
+        given = fit.given.get(self.modality)
+        fit.narrator.begin(f"Learning {self.modality}", 100)
+        if given is not None:
+            fit.note(f"{self.modality}: encoder of {given.told}, frozen; only its heads are learned.")
+        checkpoint = fit.run.stages / f"{self.name}.{fit.key[:16]}.checkpoint"
+        learned = self.learn(fit, self._seconds(fit), checkpoint)
+        fit.narrator.end()
+        if learned.cut:
+            fit.note(
+                f"Time ended the learning of {self.modality} after {len(learned.history)} of {learned.passes} passes; "
+                "a longer time limit lets it learn on."
+            )
+        path = fit.run.path / self.files(fit)[0]
+        save_tensors(path, learned.network.state_dict())
+        return {
+            "encoder": learned.encoder, "rows": learned.rows, "history": [asdict(one) for one in learned.history],
+            "cut": fit.options.limit if learned.cut else None, "weights": file_digest(path),
+            "from": None if given is None else {"form": given.form, "digest": given.digest},
+        }  # fmt: skip
+
+    def learn(self, fit: Fit, seconds: float | None, checkpoint: Path | None = None) -> Learned:
+        """Train a network of this modality on the fit's training rows.
+
+        Args:
+            fit: Its rows.
+            seconds: That it may take; None goes by counts.
+            checkpoint: Where to keep what an interrupted training goes on from.
+        """
         decoded, given = fit.decoded[self.modality], fit.given.get(self.modality)
         name = default_encoder(fit.readers[self.modality]) if given is None else given.encoder
         network = self._network(fit, name)
         train = fit.train[decoded.present[fit.train] & fit.labels.anything[fit.train]]
         validation = fit.validation[decoded.present[fit.validation]]
-        fit.narrator.begin(f"Learning {self.modality}", 100)
-        if given is not None:
-            fit.note(f"{self.modality}: encoder of {given.told}, frozen; only its heads are learned.")
         ready = self._whole if given is None else self._heads
         model, learned, judged = ready(fit, network, train, validation)
         rate = network.encoder.learning_rate if given is None else HEAD_LEARNING_RATE
         trainer = Trainer(
-            model, [Supervised()], encoder_plan(len(train), rate, fit.options.seed, self._seconds(fit)),
-            hooks=[_Tell(fit)],
-            checkpoint=fit.run.stages / f"{self.name}.{fit.key[:16]}.checkpoint", device=fit.options.torch_device(),
+            model, [Supervised()], encoder_plan(len(train), rate, fit.options.seed, seconds), hooks=[_Tell(fit)],
+            checkpoint=checkpoint, device=fit.options.torch_device(),
         )  # fmt: skip
         history = trainer.fit(learned, judged) if len(train) > 1 else []
-        fit.narrator.end()
-        if trainer.cut:
-            fit.note(
-                f"Time ended the learning of {self.modality} after {len(history)} of {trainer.plan.epochs} passes; "
-                "a longer time limit lets it learn on."
-            )
-        path = fit.run.path / self.files(fit)[0]
-        save_tensors(path, network.state_dict())
-        return {
-            "encoder": name, "rows": len(train), "history": [asdict(record) for record in history],
-            "cut": fit.options.limit if trainer.cut else None, "weights": file_digest(path),
-            "from": None if given is None else {"form": given.form, "digest": given.digest},
-        }  # fmt: skip
+        return Learned(network, name, len(train), tuple(history), trainer.plan.epochs, trainer.cut)
 
     def _whole(
         self, fit: Fit, network: UnimodalNetwork, train: NDArray[np.int64], validation: NDArray[np.int64]

@@ -1,9 +1,9 @@
-"""The stage that evaluates every candidate on cached hidden states and writes the ledger."""
+"""The stage that evaluates every candidate on cached hidden states."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -12,15 +12,20 @@ from plait.pipeline._base import Fit, Stage
 from plait.pipeline.trials import described, packed, unpacked
 from plait.search.cka import last_similarities
 from plait.search.competitors import CONCAT, competitors
-from plait.search.ensemble import ensemble_of
-from plait.search.evaluator import Evaluator, Trial
-from plait.search.ledger import Ledger
-from plait.search.sharing import apart, sharing, together
+from plait.search.evaluator import Evaluator
+from plait.search.sharing import apart
 from plait.training.checkpoints import load_tensors, save_tensors
 from plait.training.loop import Plan, passes
 
 RESERVE = 0.1
 """Share of the whole limit kept back for what comes after: test rows, report."""
+
+
+FEW: Final = 150
+"""Where plait has drawn fewer validation rows, training rows are judged as well."""
+
+FOLDS: Final = 5
+"""Parts of the training and validation rows that are judged in turn; the first is the validation rows."""
 
 
 def fusion_plan(rows: int, seed: int) -> Plan:
@@ -32,12 +37,23 @@ def fusion_plan(rows: int, seed: int) -> Plan:
 
 def evaluator_of(fit: Fit) -> Evaluator:
     """Trains in full, from three seeds, on the hidden states of training and validation rows."""
-    rows = np.concatenate([fit.train, fit.validation])
+    rows = fit.both
     return Evaluator(
         fit.states, {name: fit.decoded[name].present[rows] for name in fit.networks}, fit.widths(), fit.tasks,
         fit.labels.at(rows), np.arange(len(fit.train)), np.arange(len(fit.train), len(rows)),
         fusion_plan(len(fit.train), fit.options.seed), fit.options.metric, fit.options.torch_device(),
     )  # fmt: skip
+
+
+def turns_of(fit: Fit) -> int:
+    """How often training rows are judged in the place of validation rows: never where those are many, or given."""
+    asked = fit.options.folds
+    drawn = bool((fit.source.given[fit.both] == -1).all())
+    if asked is not None and asked > 1 and not drawn:
+        fit.note(f"--folds {asked} is not followed: validation rows are given, and they alone judge.")
+    if not drawn or (asked is None and len(fit.validation) >= FEW):
+        return 0
+    return min((FOLDS if asked is None else asked) - 1, len(fit.train) // 2)
 
 
 class EvaluateStage(Stage):
@@ -55,46 +71,18 @@ class EvaluateStage(Stage):
         return ["stages/evaluate.safetensors"]
 
     def work(self, fit: Fit) -> dict[str, Any]:
-        """Evaluate, write the ledger, keep outputs and weights."""
+        """Evaluate, keep outputs and weights."""
         candidates = self.candidates(fit)
         evaluator = evaluator_of(fit)
         fit.narrator.begin("Comparing ways to combine", len(candidates))
         trials = evaluator.evaluate(candidates, self._seconds(fit), lambda name: fit.narrator.advance())
-        trials, shares = self._shared(fit, evaluator, candidates, trials)
-        every = [*fit.classical, *trials]
-        together = ensemble_of(every, fit.tasks, evaluator.labels, evaluator.folds, fit.options.metric)
-        trials += [together] if together else []
         fit.narrator.end()
         if evaluator.cut:
             fit.note(
                 f"Time ended {evaluator.cut} trainings of fusion networks; a longer time limit lets them learn on."
             )
-        Ledger(fit.run.path / "trials.sqlite").record([*fit.classical, *trials], "competitors", 0, fit.options.seed)
         save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
-        return {
-            "cut": fit.options.limit if evaluator.cut else None,
-            "trials": described(trials),
-            "sharing": shares,
-        }
-
-    def _shared(
-        self, fit: Fit, evaluator: Evaluator, candidates: Sequence[Candidate], trials: list[Trial]
-    ) -> tuple[list[Trial], list[dict[str, Any]]]:
-        """The trials, with one of networks that learn one target each in their place; and what sharing is worth."""
-        alone = [at for at, candidate in enumerate(candidates) if candidate.only]
-        if not alone:
-            return trials, []
-        shared = next(trial for trial in trials if trial.candidate.name == CONCAT)
-        labels, options = evaluator.labels, fit.options
-        composed = together(shared.candidate, [trials[at] for at in alone], fit.tasks, labels, options.metric)
-        told = sharing(shared, composed, fit.tasks, labels, options.seed, options.metric)
-        for one in told:
-            if one["high"] is not None and one["high"] < 0:
-                fit.note(
-                    f"Target {one['target']!r} is learned worse together with the others: {one['difference']:+.4f} "
-                    f"(95 % interval {one['low']:+.4f} to {one['high']:+.4f}) against a network of its own."
-                )
-        return [*(trial for trial in trials if not trial.candidate.only), composed], told
+        return {"cut": fit.options.limit if evaluator.cut else None, "trials": described(trials)}
 
     def candidates(self, fit: Fit) -> list[Candidate]:
         """What competes in this fit."""
@@ -112,8 +100,9 @@ class EvaluateStage(Stage):
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trials with their outputs and weights, classical ones among them."""
         fit.trials = [*fit.classical, *unpacked(result["trials"], load_tensors(fit.run.path / self.files(fit)[0]))]
+        fit.judged = fit.validation
 
-    def _seconds(self, fit: Fit) -> Any:
+    def _seconds(self, fit: Fit) -> Callable[[int], float] | None:
         """The time limit of one training, asked when it begins: an equal part of what is left for this stage."""
         limit = fit.options.limit
         if limit is None:
@@ -123,7 +112,7 @@ class EvaluateStage(Stage):
 
 def likeness_of(fit: Fit, names: Sequence[str]) -> dict[tuple[str, str], float]:
     """Linear CKA of the last hidden layers of every two modalities, on training rows."""
-    rows = np.concatenate([fit.train, fit.validation])
+    rows = fit.both
     widths = {name: fit.widths()[name] for name in names}
     return last_similarities(
         fit.states, {name: fit.decoded[name].present[rows] for name in names}, widths, np.arange(len(fit.train)),

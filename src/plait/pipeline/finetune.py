@@ -34,8 +34,11 @@ def raw_rows(fit: Fit, names: tuple[str, ...]) -> Rows:
 
 
 def _stay_apart(fit: Fit, trial: Trial) -> bool:
-    """Whether nothing is to be brought together: no architecture, or one of given encoders alone, which is told."""
+    """Whether nothing is to be brought together: no architecture, too few rows, or given encoders alone; it is told."""
     if trial.candidate.architecture is None:
+        return True
+    if len(fit.judged) > len(fit.validation):
+        fit.note("Nothing is fine-tuned: so few validation rows could not tell whether it helps.")
         return True
     apart = all(name in fit.given for name in trial.candidate.used)
     if apart:
@@ -50,7 +53,7 @@ class FinetuneStage(Stage):
     Given encoders stay as they are."""
 
     name = "finetune"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "ensemble", "choose")
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, metric and seed."""

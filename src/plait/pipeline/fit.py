@@ -15,8 +15,10 @@ from plait.pipeline.choose import ChooseStage
 from plait.pipeline.classical import ClassicalStage
 from plait.pipeline.decode import DecodeStage
 from plait.pipeline.encode import EncodeStage
+from plait.pipeline.ensemble import EnsembleStage
 from plait.pipeline.evaluate import EvaluateStage
 from plait.pipeline.finetune import FinetuneStage
+from plait.pipeline.folds import FoldsStage
 from plait.pipeline.narrator import LogNarrator, Narrator
 from plait.pipeline.options import FitOptions
 from plait.pipeline.read import read_source
@@ -60,7 +62,7 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
             _go_on(fit)
             run.log(
                 "fit", fingerprint=source.fingerprint, seed=options.seed, limit=options.limit, trials=options.trials,
-                class_weights=options.class_weights,
+                class_weights=options.class_weights, folds=options.folds,
             )  # fmt: skip
             for sentence in notes:
                 fit.note(sentence)
@@ -91,6 +93,8 @@ def _stages(fit: Fit) -> None:
         ClassicalStage(),
         SearchStage(),
         EvaluateStage(),
+        FoldsStage(),
+        EnsembleStage(),
         ChooseStage(),
         FinetuneStage(),
         ThresholdStage(),
@@ -121,7 +125,7 @@ def _go_on(fit: Fit) -> None:
         fit.clock.spent = _spent(fit.run)
     wanted = {
         "targets": targets,
-        **{name: getattr(fit.options, name) for name in ("strategy", "trials", "metric", "class_weights")},
+        **{name: getattr(fit.options, name) for name in ("strategy", "trials", "metric", "class_weights", "folds")},
     }
     wanted["encoders"] = ", ".join(f"{name}={form}" for name, form in sorted(fit.options.encoders.items())) or None
     if begun is not None and begun["key"] == key:

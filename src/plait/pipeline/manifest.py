@@ -49,7 +49,8 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
             "search": asdict(choice.search) if choice.search else None,
         },
         "search": _search(fit),
-        "sharing": fit.results["evaluate"]["sharing"] or None,
+        "sharing": fit.results["ensemble"]["sharing"] or None,
+        "folds": fit.results["folds"]["told"],
         "gates": fit.results["refit"]["gates"] or None,
         "finetune": fit.results["finetune"]["told"],
         "thresholds": fit.results["thresholds"]["told"] or None,
@@ -66,7 +67,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
 
 def _validation(fit: Fit) -> dict[str, Any]:
     """Figures of what was returned on the validation rows."""
-    outputs, labels = fit.trials[fit.chosen.chosen].outputs[0], fit.labels.at(fit.validation)
+    outputs, labels = fit.trials[fit.chosen.chosen].outputs[0], fit.labels.at(fit.judged)
     return with_intervals(fit.tasks, outputs, labels, measure_all(fit.tasks, outputs, labels))
 
 

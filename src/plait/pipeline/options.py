@@ -21,6 +21,7 @@ DEFAULT_TIME_LIMIT = 600.0
 DEFAULT_STRATEGY = "greedy"
 BAD_ROWS = ("fail", "skip")
 CLASS_WEIGHTS = ("none", "balanced")
+MOST_FOLDS: Final = 20
 
 TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "time_limit": ((Real, NoneType), "a number of seconds above 0, or None"),
@@ -32,6 +33,7 @@ TYPES: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "workers": ((Integral, NoneType), "a whole number from 1 on, or None"),
     "device": ((str,), "'auto', 'cpu' or 'cuda'"),
     "class_weights": ((str, NoneType), "'none' or 'balanced'"),
+    "folds": ((Integral, NoneType), "a whole number from 1 on, or None"),
 }
 """Types that an option may have, and what to say of another."""
 
@@ -61,6 +63,8 @@ class FitOptions:
         device: Where to train and encode: `cpu`, `cuda`, or `auto`.
         encoders: By modality, where a trained encoder is to be had, which stays as it is.
         class_weights: `balanced` lets every class weigh the same in the training loss; None lets every row.
+        folds: Parts of the training and validation rows that are judged in turn; 1 judges validation rows alone, None
+            takes 5 where plait draws fewer than 150 of them.
     """
 
     table: Any
@@ -79,6 +83,7 @@ class FitOptions:
     device: str = "auto"
     encoders: Mapping[str, str] = field(default_factory=dict)
     class_weights: str | None = None
+    folds: int | None = None
 
     def check(self, problems: Problems) -> None:
         """Note every mistake that can be seen without reading a table."""
@@ -102,6 +107,8 @@ class FitOptions:
             problems.add(f"--time-limit is {self.time_limit:g}; give a number of seconds above 0.")
         if self.trials is not None and self.trials < 1:
             problems.add(f"--trials is {self.trials}; give 1 or more.")
+        if self.folds is not None and not 1 <= self.folds <= MOST_FOLDS:
+            problems.add(f"--folds is {self.folds}; give 1 to {MOST_FOLDS}.")
         if not 0 <= self.seed < 2**32:
             problems.add(f"--seed is {self.seed}; give a whole number from 0 to {2**32 - 1}.")
         if self.bad_rows not in BAD_ROWS:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.data.digest import column_digests, key_of, modality_digests
-from plait.data.infer import Wishes, infer_schema
+from plait.data.infer import Wishes, doubted, infer_schema
 from plait.data.resolve import resolve_media
 from plait.data.schema import TABULAR, Schema
 from plait.data.splits import TEST, TRAIN, VALIDATION, split_from_column
@@ -81,7 +81,7 @@ def _schema(options: FitOptions, table: Table, problems: Problems) -> Schema | N
         require_columns(table, [column.name for column in schema.columns if column.role != "ignored"], "schema")
         group, split = options.wishes.group, options.wishes.split
         if not (group or split):
-            return schema
+            return doubted(schema, table)
         return infer_schema(table, _as_wishes(schema, group, split))
     except InputError as error:
         problems.collect(error)

@@ -76,7 +76,7 @@ class RefitStage(Stage):
     """The returned predictor's weights: those of the networks that the choice reads, and of what combines them."""
 
     name = "refit"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose", "finetune")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "ensemble", "choose", "finetune")
 
     def files(self, fit: Fit) -> list[str]:
         """The weights."""

@@ -15,7 +15,7 @@ class ReportStage(Stage):
     """`plait.json`, with which the run is finished, and `report.html`."""
 
     name = "report"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "evaluate", "choose", "thresholds", "refit", "test")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", "ensemble", "choose", "thresholds", "refit", "test")
 
     def files(self, fit: Fit) -> list[str]:
         """Both."""

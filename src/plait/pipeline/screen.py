@@ -46,7 +46,7 @@ class ScreenStage(Stage):
 def screening_of(fit: Fit) -> Screening:
     """The screening of the fit's hidden states, done once."""
     if fit.screening is None:
-        rows = np.concatenate([fit.train, fit.validation])
+        rows = fit.both
         train = np.arange(len(fit.train))
         labels = fit.labels.at(rows)
         fit.screening = Screening.of(

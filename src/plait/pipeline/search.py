@@ -175,7 +175,7 @@ def similarity_hint(fit: Fit) -> Callable[[Architecture], float]:
     for every layer that is not a hidden one.
     """
     rows = np.arange(len(fit.train), len(fit.train) + len(fit.validation))
-    both = np.concatenate([fit.train, fit.validation])
+    both = fit.both
     present = {name: fit.decoded[name].present[both] for name in fit.networks}
     alike = layer_similarities(fit.states, present, fit.widths(), rows, fit.options.seed)
     last = {name: len(widths) - 1 for name, widths in fit.widths().items()}

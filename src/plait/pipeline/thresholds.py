@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from plait.pipeline._base import Fit, Stage
-from plait.pipeline.evaluate import evaluator_of
+from plait.search.evaluator import crossed
 from plait.search.thresholds import METRICS, thresholds, told
 from plait.tasks._base import TASK_KIND_REGISTRY
 from plait.tasks.classification import Multiclass
@@ -19,7 +19,7 @@ class ThresholdStage(Stage):
     """Offsets of log probabilities by task, from validation rows; kept where they gain more than a standard error."""
 
     name = "thresholds"
-    after: ClassVar[tuple[str, ...]] = ("split", "evaluate", "choose", "finetune")
+    after: ClassVar[tuple[str, ...]] = ("split", "ensemble", "choose", "finetune")
 
     def inputs(self, fit: Fit) -> list[str]:
         """Metric and seed."""
@@ -29,9 +29,9 @@ class ThresholdStage(Stage):
         """Choose, and judge by cross-fitting; nothing for a score of probabilities."""
         metric = fit.options.metric
         found: dict[str, Any] = {}
-        labels = fit.labels.at(fit.validation)
+        labels = fit.labels.at(fit.judged)
         outputs = fit.trials[fit.chosen.chosen].outputs[0]
-        fold_of = evaluator_of(fit).folds(0) if metric in METRICS else np.zeros(0, np.int64)
+        fold_of = crossed(labels, fit.options.seed)
         for task in fit.tasks:
             kind = TASK_KIND_REGISTRY[task.kind]
             if metric not in METRICS or not isinstance(kind, Multiclass) or not kind.thresholds:

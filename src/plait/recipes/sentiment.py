@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -16,18 +16,25 @@ VIEWS: Final[tuple[str, ...]] = ("text", "audio", "video")
 NEAR: Final = 8
 """Utterances before, and after, that are context."""
 
+FOLDS: Final = 5
+"""Validation utterances are of nine videos: too few to tell anything apart, so all training videos take turns."""
+
 
 class Sentiment(Recipe):
     """Three vectors per utterance, the speakers of the official test rows apart.
 
-    With the switch `context`, the utterances before and after are series, the nearest first; they carry no labels.
+    With the switch `context`, every view also says what the utterances around are like: the nearest before and after,
+    and the means of those before and after. With `series`, utterances before and after are series instead, the nearest
+    first, each a modality of its own. Context carries no labels.
     """
 
     name: ClassVar[str] = "sentiment"
     summary: ClassVar[str] = "CMU-MOSI: positive or negative, from features of text, audio and video"
     file: ClassVar[str] = "cmu_mosi_utterance/mosi_utterance.parquet"
     options: ClassVar[Mapping[str, str]] = {
-        "context": "neighbouring utterances of the same video as series", **{view: f"{view} alone" for view in VIEWS},
+        "context": "every view with the utterances around it, of the same video",
+        "series": "utterances before and after, of the same video, as series of their own",
+        **{view: f"{view} alone" for view in VIEWS},
     }  # fmt: skip
 
     def prepare(self, table: pd.DataFrame) -> Prepared:
@@ -36,18 +43,20 @@ class Sentiment(Recipe):
         made = table.sort_values(["video_id", "segment"]).reset_index(drop=True)
         views = [view for view in VIEWS if view in self.switches] or list(VIEWS)
         inputs = list(views)
-        if "context" in self.switches:
-            for view in views:
-                before, after = neighbours(made, view)
+        for view in views if self.switches & {"context", "series"} else ():
+            before, after = neighbours(made, view)
+            if "series" in self.switches:
                 made[f"{view}_before"], made[f"{view}_after"] = before, after
                 inputs += [f"{view}_before", f"{view}_after"]
+            if "context" in self.switches:
+                made[view] = within(made[view].tolist(), before, after)
         made = made[["video_id", "split", "label", *inputs]]
         test = (made["split"] == "test").to_numpy()
         kinds = {name: "series" for name in inputs if name not in VIEWS}
         return Prepared(
             made[~test].drop(columns="split").reset_index(drop=True),
             made[test].drop(columns="split").reset_index(drop=True), ("label",),
-            {"inputs": inputs, "group": "video_id", "kinds": kinds, "metric": "accuracy"},
+            {"inputs": inputs, "group": "video_id", "kinds": kinds, "metric": "accuracy", "folds": FOLDS},
         )  # fmt: skip
 
     def tell(self, predictor: Any, prepared: Prepared, seed: int) -> Told:
@@ -89,6 +98,20 @@ def neighbours(table: pd.DataFrame, view: str) -> tuple[list[Any], list[Any]]:
             before.append([list(features[i]) for i in range(at - 1, max(start, at - NEAR) - 1, -1)] or None)
             after.append([list(features[i]) for i in range(at + 1, min(end, at + NEAR + 1))] or None)
     return before, after
+
+
+def within(features: Sequence[Any], before: Sequence[Any], after: Sequence[Any]) -> list[list[float]]:
+    """Every utterance's features within its dialogue, five times as many.
+
+    Its own, those of the nearest utterance before and after, and the means of all those before and after that are
+    context; 0 where there is none.
+    """
+    found = []
+    for own, *sides in zip(features, before, after, strict=True):
+        known = [np.zeros((1, len(own))) if side is None else np.asarray(side, np.float64) for side in sides]
+        parts = [np.asarray(own, np.float64), *(side[0] for side in known), *(side.mean(axis=0) for side in known)]
+        found.append([float(value) for value in np.concatenate(parts)])
+    return found
 
 
 def baselines(prepared: Prepared) -> dict[str, dict[str, float]]:

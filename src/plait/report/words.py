@@ -64,6 +64,8 @@ STAGES: Final[Mapping[str, str]] = {
     "classical": "Fitting classical models",
     "search": "Searching for ways to fuse",
     "evaluate": "Comparing ways to combine",
+    "folds": "Comparing again, judged by other rows",
+    "ensemble": "Choosing an ensemble",
     "choose": "Choosing",
     "finetune": "Fine-tuning end to end",
     "thresholds": "Choosing thresholds",

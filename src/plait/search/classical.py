@@ -67,7 +67,7 @@ class ClassicalEvaluator:
         self.fitting = Fitting(
             {name: self._features(name, rows) for name in evaluator.widths},
             {name: train.present[name][rows] for name in evaluator.widths}, evaluator.tasks,
-            Labels(train.targets, train.labelled, evaluator.groups).at(rows), evaluator.plan.seed,
+            Labels(train.targets, train.labelled, evaluator.groups).at(rows), evaluator.plan.seed, evaluator.metric,
         )  # fmt: skip
 
     def _features(self, name: str, rows: NDArray[np.int64]) -> Features:
@@ -102,21 +102,28 @@ class ClassicalEvaluator:
         for candidate in sorted(candidates, key=lambda one: (sum(costs[one.name]), one.name)):
             started = time.monotonic()
             late = left is not None and left() <= 0
-            model = None if late or candidate.classical is None else self.fitting.fit(candidate.classical, limit)
-            if model is None:
+            module = None if late else self.fitted(candidate, limit)
+            if module is None:
                 out.append(candidate.name)
             else:
-                trials.append(self._trial(candidate, model, started))
+                trials.append(self._trial(candidate, module, started))
             if advance:
                 advance(candidate.name)
         return trials, out
 
-    def _trial(self, candidate: Candidate, model: dict[str, Any], started: float) -> Trial:
-        evaluator = self.evaluator
-        module = candidate.build(evaluator.widths, evaluator.tasks, self.readers)
-        if not isinstance(module, ClassicalDecision):
+    def fitted(self, candidate: Candidate, limit: float = float("inf")) -> ClassicalDecision | None:
+        """A candidate's model, fitted on the training rows; None where it costs more than the limit."""
+        module = candidate.build(self.evaluator.widths, self.evaluator.tasks, self.readers)
+        if candidate.classical is None or not isinstance(module, ClassicalDecision):
             raise TypeError(f"{candidate.name} is no classical model")
+        model = self.fitting.fit(candidate.classical, limit)
+        if model is None:
+            return None
         module.adopt(model)
+        return module
+
+    def _trial(self, candidate: Candidate, module: ClassicalDecision, started: float) -> Trial:
+        evaluator = self.evaluator
         networks = {name: CachedStates(evaluator.widths[name]) for name in candidate.used}
         told = Model(networks, module, evaluator.tasks).predict(self._rows(candidate), batch_size=4096)
         outputs = {name: values.numpy() for name, values in told.items()}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plait.data.batches import Rows
+from plait.data.splits import fold_rows
 from plait.encoders.cache import moments_of
 from plait.fusion.architecture import Architecture
 from plait.fusion.candidates import Candidate, Decision
@@ -302,12 +303,13 @@ class Evaluator:
 
     def folds(self, repeat: int) -> NDArray[np.int64]:
         """Fold of every validation row, [rows]; groups stay together; fixed by seed and repeat."""
-        rng = np.random.default_rng([self.plan.seed, 0xF01D, repeat])
-        groups = self.labels.groups
-        if groups is None:
-            return rng.permutation(np.arange(len(self.validation)) % FOLDS)
-        names, codes = np.unique(groups, return_inverse=True)
-        return rng.permutation(np.arange(len(names)) % FOLDS)[codes]
+        return crossed(self.labels, self.plan.seed, repeat)
+
+
+def crossed(labels: Labels, seed: int, repeat: int = 0) -> NDArray[np.int64]:
+    """Fold of every row that is judged, [rows], for what is fitted on such rows; groups stay together."""
+    rng = np.random.default_rng([seed, 0xF01D, repeat])
+    return fold_rows(len(labels), FOLDS, rng, groups=labels.groups)
 
 
 def _limit(seconds: Callable[[int], float], later: int, left: int) -> float:
@@ -320,8 +322,12 @@ def trial_of(
     module: Decision,
 ) -> Trial:  # fmt: skip
     """The trial of a module as it is, with the mean of its scores."""
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-    return Trial(candidate, outputs, mean_of(scores), scores, seconds, weights)
+    return Trial(candidate, outputs, mean_of(scores), scores, seconds, weights_of(module))
+
+
+def weights_of(module: Decision) -> dict[str, Tensor]:
+    """A copy of a module's state dict, in memory of its own."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
 def mean_of(scores: Sequence[float | None]) -> float | None:

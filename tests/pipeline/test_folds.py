@@ -1,0 +1,173 @@
+"""Where validation rows are few, training rows take turns in their place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import plait
+from made import made_rows, write_table
+from plait.exceptions import InputError
+from plait.pipeline import evaluate
+from plait.predictor import Predictor
+from plait.search.stacked import StackTrainer
+from plait.training.checkpoints import load_tensors
+from plait.training.loop import Trainer
+
+NAMES = ("view", "size", "ward", "price")
+
+
+def table_of(folder: Path, **changed: Any) -> Path:
+    columns = made_rows(90)
+    folder.mkdir(exist_ok=True)
+    return write_table(folder, {name: columns[name] for name in (*NAMES, "label", "patient")} | changed)
+
+
+def fitted(table: Path, out: Path, **options: Any) -> Predictor:
+    given: dict[str, Any] = {"ignore": ["label", "patient"], "trials": 2, "folds": 5} | options
+    return plait.fit(table, "price", out=out, **given)
+
+
+def stage(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "stages" / "folds.json").read_text())["result"]
+    return found
+
+
+def outputs_of(run: Path, candidate: str) -> np.ndarray:
+    """Outputs of a candidate's first seed by row of the table, NaN where it is not judged."""
+    told = stage(run)
+    number = next(i for i, one in enumerate(told["trials"]) if one["candidate"]["name"] == candidate)
+    values = load_tensors(run / "stages" / "folds.safetensors")[f"{number}/outputs/0/price"].numpy()
+    found = np.full(90, np.nan)
+    found[told["rows"]] = values[:, 0]
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folds")
+    fitted(table_of(folder), folder / "run")
+    return folder / "run"
+
+
+def test_every_training_and_validation_row_is_judged_once(run: Path) -> None:
+    manifest = json.loads((run / "plait.json").read_text())
+    rows = stage(run)["rows"]
+    counts = manifest["data"]["rows"]
+    assert manifest["folds"] == {"parts": 5, "rows": len(rows)}
+    assert len(set(rows)) == len(rows) == counts["train"] + counts["validation"]
+    assert all(row["validation"] is not None and row["interval"][0] is not None for row in manifest["leaderboard"])
+    assert manifest["metrics"]["validation"]["price"]["n"] == len(rows)
+    assert any("rows tell little apart" in note for note in manifest["notes"])
+
+
+def swapped_within_a_part(run: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Fit anew with the labels of two rows of the third part swapped.
+
+    Returns:
+        Rows of that part, and those of all others.
+    """
+    rows = np.array(stage(run)["rows"])
+    parts = np.split(rows, _ends(run))
+    prices = made_rows(90)["price"]
+    one, other = parts[2][np.argsort(np.array(prices)[parts[2]])[[0, -1]]]
+    swapped = list(prices)
+    swapped[one], swapped[other] = prices[other], prices[one]
+    fitted(table_of(folder / "swapped", price=swapped), folder / "run")
+    assert stage(folder / "run")["rows"] == rows.tolist()
+    return parts[2], np.setdiff1d(rows, parts[2])
+
+
+def test_no_row_is_judged_by_a_classical_model_that_saw_its_label(run: Path, tmp_path: Path) -> None:
+    inside, outside = swapped_within_a_part(run, tmp_path)
+    for candidate in ("logistic of tabular", "forest of view", "boosting of all", "stack"):
+        change = np.abs(outputs_of(tmp_path / "run", candidate) - outputs_of(run, candidate))
+        assert change[inside].max() < 1e-5
+        assert change[outside].max() > 1e-3
+
+
+def test_no_row_is_judged_by_a_network_that_learned_its_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for when to stop, which the judged rows decide as validation rows always do: here nothing stops early."""
+    monkeypatch.setattr(Trainer, "score", lambda *_: None)
+    monkeypatch.setattr(StackTrainer, "_has_labels", False)
+    run = tmp_path / "before"
+    fitted(table_of(tmp_path), run)
+    inside, outside = swapped_within_a_part(run, tmp_path)
+    for candidate in ("view", "tabular", "early", "concat of last layers", "late mean"):
+        change = np.abs(outputs_of(tmp_path / "run", candidate) - outputs_of(run, candidate))
+        assert change[inside].max() < 1e-5
+        assert change[outside].max() > 1e-3
+
+
+def _ends(run: Path) -> np.ndarray:
+    """Where each part ends: the validation rows, then quarters of the training rows."""
+    manifest = json.loads((run / "plait.json").read_text())
+    counts = manifest["data"]["rows"]
+    sizes = [len(part) for part in np.array_split(np.arange(counts["train"]), 4)]
+    return np.cumsum([counts["validation"], *sizes[:-1]])
+
+
+def test_the_same_seed_gives_the_same_and_resume_finds_it(run: Path, tmp_path: Path) -> None:
+    table = table_of(tmp_path)
+    rows = fitted(table, tmp_path / "run").leaderboard_rows()
+    was = json.loads((run / "plait.json").read_text())["leaderboard"]
+    assert [(r["name"], r["validation"], r["test"]) for r in rows] == [
+        (r["name"], r["validation"], r["test"]) for r in was
+    ]
+    (tmp_path / "run" / "stages" / "ensemble.json").unlink()
+    again = fitted(table, tmp_path / "run", resume=True)
+    assert [(r["name"], r["validation"]) for r in again.leaderboard_rows()] == [
+        (r["name"], r["validation"]) for r in rows
+    ]
+
+
+def test_classical_models_learn_from_all_rows_in_the_end(run: Path, tmp_path: Path) -> None:
+    fitted(table_of(tmp_path), tmp_path / "once", folds=1)
+    boards = [json.loads((one / "plait.json").read_text())["leaderboard"] for one in (run, tmp_path / "once")]
+    tests = [{row["name"]: row["test"] for row in board} for board in boards]
+    assert tests[0]["view"] == tests[1]["view"], "networks stay what they learned from the training rows"
+    assert tests[0]["logistic of tabular"] != tests[1]["logistic of tabular"]
+    assert json.loads((tmp_path / "once" / "plait.json").read_text())["folds"] is None
+
+
+def test_few_rows_are_judged_in_turn_unless_validation_rows_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "FEW", 150)
+    table = table_of(tmp_path)
+    assert fitted(table, tmp_path / "few", folds=None, trials=1).manifest["folds"]["parts"] == 5
+    given = fitted(table, tmp_path / "given", folds=5, trials=1, validation=table_of(tmp_path / "more"))
+    assert given.manifest["folds"] is None
+    assert any("--folds 5" in note and "given" in note for note in given.manifest["notes"])
+    monkeypatch.setattr(evaluate, "FEW", 5)
+    assert fitted(table, tmp_path / "enough", folds=None, trials=1).manifest["folds"] is None
+
+
+def test_groups_stay_in_one_part(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    predictor = fitted(table_of(tmp_path), out, folds=3, trials=1, group="patient", ignore=["label"])
+    assert predictor.manifest["folds"]["parts"] == 3
+    patients = np.array(made_rows(90)["patient"])[stage(out)["rows"]]
+    changes = np.flatnonzero(np.diff([np.flatnonzero(patients == one).min() for one in patients]) < 0)
+    assert len(changes) <= 2, "a patient's rows stand together, part by part"
+
+
+def test_a_time_limit_ends_the_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from plait.pipeline import folds
+
+    monkeypatch.setattr(folds, "SLACK", 1e6)
+    predictor = fitted(table_of(tmp_path), tmp_path / "run", trials=None, time_limit=12)
+    assert predictor.manifest["folds"] is None
+    assert stage(tmp_path / "run")["cut"] == 12
+
+
+@pytest.mark.parametrize(
+    ("folds", "told"), [(0, r"--folds is 0; give 1 to 20"), (True, "whole number"), (2.5, "whole number")]
+)
+def test_folds_out_of_range_are_refused(tmp_path: Path, folds: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        fitted(table_of(tmp_path), tmp_path / "run", folds=folds)
