@@ -39,6 +39,7 @@ def as_run(run: Path, name: str, folder: Path) -> Path:
     made.mkdir(parents=True)
     save_tensors(made / "weights.safetensors", tensors)
     manifest |= {
+        "tasks": [{**task, "offsets": ()} for task in manifest["tasks"]],  # thresholds are of what was returned
         "decision": trials[number]["candidate"], "used": used, "discarded": sorted(set(order) - set(used)),
         "weights": {"file": "weights.safetensors", "sha256": file_digest(made / "weights.safetensors")},
     }  # fmt: skip
