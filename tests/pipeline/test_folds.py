@@ -13,6 +13,7 @@ import plait
 from made import made_rows, write_table
 from plait.exceptions import InputError
 from plait.pipeline import evaluate
+from plait.pipeline import folds as folds_stage
 from plait.predictor import Predictor
 from plait.search.stacked import StackTrainer
 from plait.training.checkpoints import load_tensors
@@ -125,6 +126,15 @@ def test_the_same_seed_gives_the_same_and_resume_finds_it(run: Path, tmp_path: P
     ]
 
 
+def test_turns_in_other_processes_come_to_the_same(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds_stage, "WORTHWHILE", 0.0)
+    fitted(table_of(tmp_path), tmp_path / "run", workers=2)
+    for candidate in ("view", "stack", "concat of last layers", "ensemble"):
+        boards = [json.loads((one / "plait.json").read_text())["leaderboard"] for one in (run, tmp_path / "run")]
+        scores = [next(row["validation"] for row in board if row["name"] == candidate) for board in boards]
+        assert scores[0] == scores[1]
+
+
 def test_classical_models_learn_from_all_rows_in_the_end(run: Path, tmp_path: Path) -> None:
     fitted(table_of(tmp_path), tmp_path / "once", folds=1)
     boards = [json.loads((one / "plait.json").read_text())["leaderboard"] for one in (run, tmp_path / "once")]
@@ -157,9 +167,7 @@ def test_groups_stay_in_one_part(tmp_path: Path) -> None:
 
 
 def test_a_time_limit_ends_the_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from plait.pipeline import folds
-
-    monkeypatch.setattr(folds, "SLACK", 1e6)
+    monkeypatch.setattr(folds_stage, "SLACK", 1e6)
     predictor = fitted(table_of(tmp_path), tmp_path / "run", trials=None, time_limit=12)
     assert predictor.manifest["folds"] is None
     assert stage(tmp_path / "run")["cut"] == 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -109,7 +110,7 @@ class EncodeStage(Stage):
         if given is not None:
             fit.note(f"{self.modality}: encoder of {given.told}, frozen; only its heads are learned.")
         checkpoint = fit.run.stages / f"{self.name}.{fit.key[:16]}.checkpoint"
-        learned = self.learn(fit, self._seconds(fit), checkpoint)
+        learned = self.learn(fit, self._seconds(fit), [_Tell(fit)], checkpoint)
         fit.narrator.end()
         if learned.cut:
             fit.note(
@@ -124,12 +125,15 @@ class EncodeStage(Stage):
             "from": None if given is None else {"form": given.form, "digest": given.digest},
         }  # fmt: skip
 
-    def learn(self, fit: Fit, seconds: float | None, checkpoint: Path | None = None) -> Learned:
+    def learn(
+        self, fit: Fit, seconds: float | None, hooks: Sequence[Hook] = (), checkpoint: Path | None = None
+    ) -> Learned:
         """Train a network of this modality on the fit's training rows.
 
         Args:
             fit: Its rows.
             seconds: That it may take; None goes by counts.
+            hooks: Told how far it is.
             checkpoint: Where to keep what an interrupted training goes on from.
         """
         decoded, given = fit.decoded[self.modality], fit.given.get(self.modality)
@@ -141,7 +145,7 @@ class EncodeStage(Stage):
         model, learned, judged = ready(fit, network, train, validation)
         rate = network.encoder.learning_rate if given is None else HEAD_LEARNING_RATE
         trainer = Trainer(
-            model, [Supervised()], encoder_plan(len(train), rate, fit.options.seed, seconds), hooks=[_Tell(fit)],
+            model, [Supervised()], encoder_plan(len(train), rate, fit.options.seed, seconds), hooks=hooks,
             checkpoint=checkpoint, device=fit.options.torch_device(),
         )  # fmt: skip
         history = trainer.fit(learned, judged) if len(train) > 1 else []

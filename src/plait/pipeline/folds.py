@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plait.data.splits import TRAIN, VALIDATION, fold_rows
+from plait.data.workers import in_order
+from plait.encoders.threads import contained
+from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.classical import classical_of
@@ -23,8 +27,65 @@ from plait.tasks.score import Outputs, score
 from plait.tasks.targets import strata
 from plait.training.checkpoints import load_tensors, save_tensors
 
+WORTHWHILE: Final = 8.0
+"""Turns that take more seconds than this go to processes of their own, which take some to start."""
+
 SLACK: Final = 1.3
 """A fold is begun where so many times what the comparison before it took is left of the time limit."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One comparison, ready to be made in any process.
+
+    Attributes:
+        fit: Its training and validation rows are those of the turn.
+        candidates: What competes.
+        seconds: By stage, seconds that it may take; None goes by counts.
+    """
+
+    fit: Fit
+    candidates: tuple[Candidate, ...]
+    seconds: Mapping[str, float] | None
+
+
+def _turn(fit: Fit, judged: NDArray[np.int64]) -> Turn:
+    """The comparison that some rows judge; all others learn."""
+    parts = np.full(len(fit.parts), -1, np.int8)
+    parts[fit.both], parts[judged] = TRAIN, VALIDATION
+    limited = fit.options.limit is not None
+    options = replace(fit.options, table=None, validation=None, test=None, workers=1)
+    turned = replace(
+        fit, parts=parts, options=options, narrator=Narrator(), networks={}, states={}, screening=None, classical=[],
+        trials=[],
+    )  # fmt: skip
+    seconds = {name: SLACK * seconds + 1 for name, seconds in fit.seconds.items()} if limited else None
+    return Turn(turned, tuple(trial.candidate for trial in fit.trials), seconds)
+
+
+def _turned(turn: Turn) -> dict[str, tuple[Outputs, ...]]:
+    """Outputs of all candidates on the rows that judge, by name."""
+    fit, seconds = turn.fit, turn.seconds
+    with contained():
+        for number, modality in enumerate(fit.modalities):
+            stage = EncodeStage(modality.name, number)
+            network = stage.learn(fit, None if seconds is None else seconds[stage.name]).network
+            fit.networks[modality.name] = network.eval().requires_grad_(False)
+        fit.states = encode_rows(fit, fit.both)
+        found, _ = classical_of(fit).evaluate([one for one in turn.candidates if one.classical], float("inf"))
+        networks = [one for one in turn.candidates if not one.classical]
+        each = None if seconds is None else partial(_share, seconds["evaluate"])
+        return _outputs([*found, *evaluator_of(fit).evaluate(networks, each)])
+
+
+def _workers(fit: Fit, turns: int) -> int:
+    """How many turns go on at once; results do not depend on it. What only this process knows stays here."""
+    known = all(type(network.encoder).__module__.startswith("plait.") for network in fit.networks.values())
+    return max(1, min(turns, fit.options.processes)) if known and fit.options.torch_device() == "cpu" else 1
+
+
+def _share(seconds: float, trainings: int) -> float:
+    return seconds / max(1, trainings)
 
 
 class FoldsStage(Stage):
@@ -57,13 +118,17 @@ class FoldsStage(Stage):
         limit, done, told = fit.options.limit, [fit.validation], [_outputs(fit.trials)]
         names = [f"encode-{number}" for number in range(len(fit.modalities))]
         cost = sum(fit.seconds[name] for name in [*names, "classical", "evaluate"])
-        fit.narrator.begin("Comparing again, judged by other rows", len(parts) + 1)
-        for part in parts:
+        workers = _workers(fit, len(parts)) if cost > WORTHWHILE else 1
+        fit.narrator.begin("Comparing again, judged by other rows", len(parts))
+        for start in range(0, len(parts), workers):
             if limit is not None and fit.clock.left - RESERVE * limit < SLACK * cost:
                 break
-            told.append(_outputs(self._turn(fit, np.setdiff1d(fit.both, part), part)))
-            done.append(part)
-            fit.narrator.advance()
+            some = parts[start : start + workers]
+            turns = [_turn(fit, part) for part in some]
+            for part, outputs in zip(some, in_order(_turned, turns, workers), strict=True):
+                told.append(outputs)
+                done.append(part)
+                fit.narrator.advance()
         cut = limit if len(done) <= len(parts) else None
         if len(done) == 1:
             fit.narrator.end()
@@ -100,24 +165,6 @@ class FoldsStage(Stage):
         fold_of = fold_rows(len(fit.train), turns, rng, classes, labels.groups)
         parts = [fit.train[fold_of == fold] for fold in range(turns)]
         return [part for part in parts if len(part) and len(part) < len(fit.train)]
-
-    def _turn(self, fit: Fit, train: NDArray[np.int64], judged: NDArray[np.int64]) -> list[Trial]:
-        """All trials, learned from some rows and judged by others."""
-        parts = np.full(len(fit.parts), -1, np.int8)
-        parts[train], parts[judged] = TRAIN, VALIDATION
-        turned = replace(fit, parts=parts, networks={}, states={}, narrator=Narrator())
-        limited = fit.options.limit is not None
-        for number, modality in enumerate(fit.modalities):
-            seconds = SLACK * fit.seconds[f"encode-{number}"] + 1 if limited else None
-            network = EncodeStage(modality.name, number).learn(turned, seconds).network
-            turned.networks[modality.name] = network.eval().requires_grad_(False)
-        turned.states = encode_rows(turned, turned.both)
-        candidates = [trial.candidate for trial in fit.trials]
-        found, _ = classical_of(turned).evaluate([one for one in candidates if one.classical], float("inf"))
-        networks = [one for one in candidates if not one.classical]
-        seconds = SLACK * fit.seconds["evaluate"] + 1
-        each = (lambda trainings: seconds / max(1, trainings)) if limited else None
-        return [*found, *evaluator_of(turned).evaluate(networks, each)]
 
     def _refitted(self, fit: Fit) -> dict[str, dict[str, Tensor]]:
         """Weights of classical models of the readers' features, fitted on training and validation rows, by name."""

@@ -56,6 +56,10 @@ class RunFolder:
                 f"The run folder {path} cannot be written ({error.strerror}); give another --out."
             ) from error
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which may write to the log, and holds no lock."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
     @staticmethod
     def check(path: Path, resume: bool) -> None:
         """Refuse a place where no run can be written, before anything is written.
