@@ -33,7 +33,7 @@ from plait.pipeline.decode import list_bad_rows
 from plait.pipeline.fit import run_fit
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import BAD_ROWS, DEFAULT_STRATEGY, FitOptions
-from plait.pipeline.refit import WEIGHTS, load_weights
+from plait.pipeline.refit import WEIGHTS, load_weights, place_of
 from plait.pipeline.run import describe, leaderboard_rows, read_manifest
 from plait.pipeline.wishes import wishes_of
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
@@ -41,7 +41,7 @@ from plait.tasks.intervals import with_intervals
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_all
 from plait.training.checkpoints import load_into
-from plait.training.model import Model, UnimodalNetwork, ValuesOnly
+from plait.training.model import Bag, Model, UnimodalNetwork, ValuesOnly
 
 BadRows = Literal["fail", "skip"]
 
@@ -195,15 +195,21 @@ class Predictor:
             self.readers: dict[str, Reader] = {n: load_reader(described[n]["reader"]) for n in self.candidate.used}
             self.columns = {name: list(described[name]["columns"]) for name in self.readers}
             with contained():
-                self.model = self._model(described)
+                self.bag = self._bag(described)
+                self.model = self.bag.first
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{run / 'plait.json'} is damaged ({error!r}); restore it, or fit again.") from error
         self._told = _other_version(run, manifest, self.candidate)
         for sentence in self._told:
             logging.getLogger("plait").warning(sentence)
 
-    def _model(self, described: Mapping[str, Any]) -> Model:
-        path, tensors = self.run / WEIGHTS, load_weights(self.run, self.manifest)
+    def _bag(self, described: Mapping[str, Any]) -> Bag:
+        tensors = load_weights(self.run, self.manifest)
+        models = range(int(self.manifest["weights"].get("models", 1)))
+        return Bag([self._model(described, _part(tensors, place_of(number))) for number in models])
+
+    def _model(self, described: Mapping[str, Any], tensors: Mapping[str, Any]) -> Model:
+        path = self.run / WEIGHTS
         networks = {
             name: UnimodalNetwork(ENCODERS[described[name]["encoder"]].build(self.readers[name]), self.tasks)
             if name in self.candidate.encoded
@@ -358,7 +364,7 @@ class Predictor:
                 bad |= {start + row: reason for row, reason in reasons.items() if start + row not in bad}
                 rows = Rows(inputs, present, index=np.arange(len(next(iter(present.values())))))
                 for pieces, dropped in zip(found, drops, strict=True):
-                    answers = self.model.predict(without(rows, dropped))
+                    answers = self.bag.predict(without(rows, dropped))
                     pieces.append({name: values.numpy() for name, values in answers.items()})
         if bad and bad_rows == "fail":
             told = list_bad_rows(bad, np.arange(len(table)))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import plait
 from made import made_rows, write_table
 from plait.exceptions import InputError
+from plait.pipeline import choose as choose_stage
 from plait.pipeline import evaluate
 from plait.pipeline import folds as folds_stage
 from plait.predictor import Predictor
+from plait.search.choosing import Choice
 from plait.search.stacked import StackTrainer
 from plait.training.checkpoints import load_tensors
 from plait.training.loop import Trainer
+from plait.training.model import Bag
 
 NAMES = ("view", "size", "ward", "price")
 
@@ -135,13 +142,51 @@ def test_turns_in_other_processes_come_to_the_same(run: Path, tmp_path: Path, mo
         assert scores[0] == scores[1]
 
 
-def test_classical_models_learn_from_all_rows_in_the_end(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("chosen", "models"),
+    [("view", 5), ("concat of last layers", 5), ("ensemble", 5), ("late stacking", 5), ("stack", 1)],
+)
+def test_what_predicts_is_the_mean_of_what_the_turns_learned(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, models: int
+) -> None:
+    original = choose_stage.choose
+
+    def choose(trials: Any, *args: Any) -> Choice:
+        place = next(i for i, trial in enumerate(trials) if trial.candidate.name == chosen)
+        return dataclasses.replace(original(trials, *args), chosen=place)
+
+    monkeypatch.setattr(choose_stage, "choose", choose)
+    copied = tmp_path / "run"
+    shutil.copytree(run, copied)
+    (copied / "stages" / "choose.json").unlink()
+    table = table_of(tmp_path)
+    predictor = fitted(table, copied, resume=True)
+    assert len(predictor.bag.models) == models
+    rows = pq.read_table(copied / "splits.parquet").to_pandas()
+    test = pd.read_parquet(table).iloc[rows["row"][rows["part"] == "test"]]
+    row = next(one for one in predictor.leaderboard_rows() if one["chosen"])
+    told = predictor.evaluate(test.reset_index(drop=True))["tasks"]["price"]["metrics"]["rmse"]
+    assert row["name"] == chosen
+    assert told == pytest.approx(predictor.manifest["metrics"]["test"]["price"]["metrics"]["rmse"], rel=1e-5)
+    whole = predictor.predict(test.reset_index(drop=True))["price"].to_numpy()
+    each = []
+    for model in predictor.bag:
+        alone = plait.load(copied)
+        alone.bag = Bag([model])
+        each.append(alone.predict(test.reset_index(drop=True))["price"].to_numpy())
+    np.testing.assert_allclose(np.mean(each, axis=0), whole, rtol=1e-5)
+    if models > 1:
+        assert np.ptp(each, axis=0).max() > 1e-3, "each learned from other rows"
+
+
+def test_models_of_features_are_fitted_on_all_rows_in_the_end(run: Path, tmp_path: Path) -> None:
     fitted(table_of(tmp_path), tmp_path / "once", folds=1)
-    boards = [json.loads((one / "plait.json").read_text())["leaderboard"] for one in (run, tmp_path / "once")]
+    once = json.loads((tmp_path / "once" / "plait.json").read_text())
+    boards = [json.loads((run / "plait.json").read_text())["leaderboard"], once["leaderboard"]]
     tests = [{row["name"]: row["test"] for row in board} for board in boards]
-    assert tests[0]["view"] == tests[1]["view"], "networks stay what they learned from the training rows"
     assert tests[0]["logistic of tabular"] != tests[1]["logistic of tabular"]
-    assert json.loads((tmp_path / "once" / "plait.json").read_text())["folds"] is None
+    assert once["folds"] is None
+    assert once["weights"]["models"] == 1
 
 
 def test_few_rows_are_judged_in_turn_unless_validation_rows_are_given(

@@ -22,7 +22,7 @@ from plait.data.readers._base import Reader
 from plait.data.schema import Modality, Schema
 from plait.data.splits import TEST, TRAIN, VALIDATION
 from plait.data.table import Table
-from plait.fusion.candidates import Decision
+from plait.fusion.candidates import Candidate, Decision
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
 from plait.pipeline.run import RunFolder
@@ -90,6 +90,35 @@ class Given:
     digest: str
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What was learned from some rows: copies of networks and of what decides.
+
+    Attributes:
+        networks: By modality.
+        weights: State dicts of decisions, by the candidate's name.
+    """
+
+    networks: Mapping[str, UnimodalNetwork]
+    weights: Mapping[str, Mapping[str, Tensor]]
+
+    def of(self, candidate: Candidate, otherwise: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The weights of a candidate, its members' in their places.
+
+        Args:
+            candidate: The candidate.
+            otherwise: Its weights where these rows have none of their own.
+        """
+        if not candidate.members:
+            return self.weights.get(candidate.name, otherwise)
+        found = {name: tensor for name, tensor in otherwise.items() if not name.startswith("members.")}
+        for number, member in enumerate(candidate.members):
+            prefix = f"members.{number}."
+            own = {n.removeprefix(prefix): tensor for n, tensor in otherwise.items() if n.startswith(prefix)}
+            found |= {f"{prefix}{name}": tensor for name, tensor in self.of(member, own).items()}
+        return found
+
+
 class Clock:
     """Time left of a fit's limit; a fit by counts has no limit and never asks.
 
@@ -115,7 +144,8 @@ class Fit:
 
     `given` are the encoders that are not to be learned, by modality. `answered` are the tasks with the thresholds of
     what is returned; nothing is chosen by them. `judged` are the positions of the rows that trials' outputs are of: the
-    validation rows, first among others where few rows take turns at being judged.
+    validation rows, first among others where few rows take turns at being judged; `turns` is what was learned from the
+    others in each of these turns.
     `key` is a digest of everything that the stage now at work depends on; `redone` says whether any stage had to work.
     """
 
@@ -138,6 +168,7 @@ class Fit:
     screening: Screening | None = None
     classical: list[Trial] = field(default_factory=list)
     judged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    turns: list[Learned] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     choice: Choice | None = None
     finetuned: Model | None = None
@@ -194,11 +225,18 @@ class Fit:
         """What the training of each encoder came to, as text: part of the key of all that reads hidden states."""
         return [str(result) for name, result in self.results.items() if name.startswith("encode-")]
 
-    def decision(self, trial: Trial) -> Decision:
-        """What a trial decides by, with its weights."""
+    def decision(self, trial: Trial, turn: Learned | None = None) -> Decision:
+        """What a trial decides by, with its weights; or with those of a turn."""
         module = trial.candidate.build(self.widths(), self.tasks, self.readers)
-        load_into(module, trial.weights, f"Trial {trial.candidate.name!r}")
+        weights = trial.weights if turn is None else turn.of(trial.candidate, trial.weights)
+        load_into(module, weights, f"Trial {trial.candidate.name!r}")
         return module
+
+    def copies(self, trial: Trial) -> list[tuple[Mapping[str, UnimodalNetwork], Decision]]:
+        """Networks and decision of a trial; where it reads networks, once for each turn that learned its own."""
+        turns = self.turns if trial.candidate.encoded else []
+        found: list[tuple[Mapping[str, UnimodalNetwork], Decision]] = [(self.networks, self.decision(trial))]
+        return found + [(turn.networks, self.decision(trial, turn)) for turn in turns]
 
     def identity(self, modality: str) -> str:
         """What the decoded arrays of a modality are: content and reader options."""

@@ -55,7 +55,7 @@ class _Tell(Hook):
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainedNetwork:
     """A trained unimodal network.
 
     Attributes:
@@ -127,7 +127,7 @@ class EncodeStage(Stage):
 
     def learn(
         self, fit: Fit, seconds: float | None, hooks: Sequence[Hook] = (), checkpoint: Path | None = None
-    ) -> Learned:
+    ) -> TrainedNetwork:
         """Train a network of this modality on the fit's training rows.
 
         Args:
@@ -149,7 +149,7 @@ class EncodeStage(Stage):
             checkpoint=checkpoint, device=fit.options.torch_device(),
         )  # fmt: skip
         history = trainer.fit(learned, judged) if len(train) > 1 else []
-        return Learned(network, name, len(train), tuple(history), trainer.plan.epochs, trainer.cut)
+        return TrainedNetwork(network, name, len(train), tuple(history), trainer.plan.epochs, trainer.cut)
 
     def _whole(
         self, fit: Fit, network: UnimodalNetwork, train: NDArray[np.int64], validation: NDArray[np.int64]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -15,7 +16,7 @@ from plait.data.splits import TRAIN, VALIDATION, fold_rows
 from plait.data.workers import in_order
 from plait.encoders.threads import contained
 from plait.fusion.candidates import Candidate
-from plait.pipeline._base import Fit, Stage
+from plait.pipeline._base import Fit, Learned, Stage
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.classical import classical_of
 from plait.pipeline.encode import EncodeStage
@@ -25,7 +26,8 @@ from plait.pipeline.trials import described, packed, unpacked
 from plait.search.evaluator import Trial, mean_of, weights_of
 from plait.tasks.score import Outputs, score
 from plait.tasks.targets import strata
-from plait.training.checkpoints import load_tensors, save_tensors
+from plait.training.checkpoints import load_into, load_tensors, save_tensors
+from plait.training.model import UnimodalNetwork
 
 WORTHWHILE: Final = 8.0
 """Turns that take more seconds than this go to processes of their own, which take some to start."""
@@ -63,8 +65,8 @@ def _turn(fit: Fit, judged: NDArray[np.int64]) -> Turn:
     return Turn(turned, tuple(trial.candidate for trial in fit.trials), seconds)
 
 
-def _turned(turn: Turn) -> dict[str, tuple[Outputs, ...]]:
-    """Outputs of all candidates on the rows that judge, by name."""
+def _turned(turn: Turn) -> tuple[list[Trial], dict[str, UnimodalNetwork]]:
+    """Trials of all candidates, judged by the turn's rows; and the networks."""
     fit, seconds = turn.fit, turn.seconds
     with contained():
         for number, modality in enumerate(fit.modalities):
@@ -75,7 +77,7 @@ def _turned(turn: Turn) -> dict[str, tuple[Outputs, ...]]:
         found, _ = classical_of(fit).evaluate([one for one in turn.candidates if one.classical], float("inf"))
         networks = [one for one in turn.candidates if not one.classical]
         each = None if seconds is None else partial(_share, seconds["evaluate"])
-        return _outputs([*found, *evaluator_of(fit).evaluate(networks, each)])
+        return [*found, *evaluator_of(fit).evaluate(networks, each)], fit.networks
 
 
 def _workers(fit: Fit, turns: int) -> int:
@@ -93,9 +95,9 @@ class FoldsStage(Stage):
 
     Few validation rows tell little apart. So the training rows are dealt into parts; each takes the place of the
     validation rows once, which are learned from instead: networks, classical models and ways to combine anew. Every
-    row is then judged once, by what never saw its label, and candidates are compared on all of them. What predicts
-    stays what was learned from the training rows, but for classical models of the readers' own features, which are
-    fitted anew on training and validation rows.
+    row is then judged once, by what never learned its label, and candidates are compared on all of them. What predicts
+    in the end is the mean of what all turns learned; but classical models of the readers' own features, which need no
+    rows to stop by, are fitted once more, on training and validation rows.
 
     What was settled before stays: the readers, what screening keeps, which architectures the search found.
     """
@@ -114,8 +116,8 @@ class FoldsStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Turn by turn."""
-        path, parts = fit.run.path / self.files(fit)[0], self._parts(fit)
-        limit, done, told = fit.options.limit, [fit.validation], [_outputs(fit.trials)]
+        path, parts, limit = fit.run.path / self.files(fit)[0], self._parts(fit), fit.options.limit
+        done, turned = [fit.validation], []
         names = [f"encode-{number}" for number in range(len(fit.modalities))]
         cost = sum(fit.seconds[name] for name in [*names, "classical", "evaluate"])
         workers = _workers(fit, len(parts)) if cost > WORTHWHILE else 1
@@ -125,8 +127,8 @@ class FoldsStage(Stage):
                 break
             some = parts[start : start + workers]
             turns = [_turn(fit, part) for part in some]
-            for part, outputs in zip(some, in_order(_turned, turns, workers), strict=True):
-                told.append(outputs)
+            for part, found in zip(some, in_order(_turned, turns, workers), strict=True):
+                turned.append(found)
                 done.append(part)
                 fit.narrator.advance()
         cut = limit if len(done) <= len(parts) else None
@@ -137,8 +139,12 @@ class FoldsStage(Stage):
         refitted = self._refitted(fit)
         fit.narrator.end()
         judged = np.concatenate(done)
+        told = [{trial.candidate.name: trial.outputs for trial in one} for one in (fit.trials, *(t for t, _ in turned))]
         trials = [self._pooled(fit, trial, told, judged, refitted) for trial in fit.trials]
-        save_tensors(path, packed(trials))
+        tensors = packed(trials)
+        for number, (learned, networks) in enumerate(turned):
+            tensors |= _packed(number, learned, networks, set(refitted))
+        save_tensors(path, tensors)
         fit.note(
             f"{len(fit.validation)} validation rows tell little apart, so {len(judged)} rows are judged: in "
             f"{len(done)} parts, each by networks and models that learned from the other rows."
@@ -150,9 +156,24 @@ class FoldsStage(Stage):
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trials as all judged rows have them."""
-        if result["trials"]:
-            fit.trials = unpacked(result["trials"], load_tensors(fit.run.path / self.files(fit)[0]))
-            fit.judged = np.array(result["rows"], np.int64)
+        if not result["trials"]:
+            return
+        tensors = load_tensors(fit.run.path / self.files(fit)[0])
+        fit.trials = unpacked(result["trials"], tensors)
+        fit.judged = np.array(result["rows"], np.int64)
+        fit.turns = [self._learned(fit, f"turn/{number}/", tensors) for number in range(result["told"]["parts"] - 1)]
+
+    def _learned(self, fit: Fit, prefix: str, tensors: Mapping[str, Tensor]) -> Learned:
+        """What one turn learned, as `_packed` left it."""
+        networks = {}
+        for name, network in fit.networks.items():
+            networks[name] = deepcopy(network)
+            load_into(networks[name], _below(f"{prefix}network/{name}/", tensors), "stages/folds.safetensors")
+        weights = {
+            trial.candidate.name: _below(f"{prefix}weights/{number}/", tensors)
+            for number, trial in enumerate(fit.trials)
+        }
+        return Learned(networks, {name: found for name, found in weights.items() if found})
 
     def _parts(self, fit: Fit) -> list[NDArray[np.int64]]:
         """Training rows that take turns, part by part."""
@@ -194,5 +215,21 @@ class FoldsStage(Stage):
         return replace(trial, outputs=outputs, score=mean_of(scores), scores=scores, weights=weights)
 
 
-def _outputs(trials: Sequence[Trial]) -> dict[str, tuple[Outputs, ...]]:
-    return {trial.candidate.name: trial.outputs for trial in trials}
+def _packed(
+    number: int, trials: Sequence[Trial], networks: Mapping[str, UnimodalNetwork], refitted: Collection[str]
+) -> dict[str, Tensor]:
+    """What one turn learned, as tensors by names that tell their places; nothing of what was fitted anew since."""
+    found = {
+        f"turn/{number}/network/{name}/{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    for place, trial in enumerate(trials):
+        if trial.candidate.name not in refitted:
+            found |= {f"turn/{number}/weights/{place}/{key}": value for key, value in trial.weights.items()}
+    return found
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose names begin so, without that."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

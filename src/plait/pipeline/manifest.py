@@ -41,7 +41,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "architectures": _architectures(chosen),
         "used": list(chosen.used),
         "discarded": sorted({m.name for m in fit.source.schema.modalities} - set(chosen.used)),
-        "weights": {"file": WEIGHTS, "sha256": weights},
+        "weights": {"file": WEIGHTS, "sha256": weights, "models": fit.results["refit"]["models"]},
         "leaderboard": _leaderboard(fit, test),
         "choice": {
             "sentence": choice.sentence,

@@ -15,7 +15,7 @@ from plait.pipeline._base import Fit, Stage
 from plait.pipeline.finetune import raw_rows
 from plait.pipeline.run import MANIFEST, file_digest
 from plait.training.checkpoints import load_tensors, save_tensors
-from plait.training.model import Model, ValuesOnly
+from plait.training.model import Bag, Model, ValuesOnly
 
 WEIGHTS: Final = "weights.safetensors"
 
@@ -37,14 +37,22 @@ def load_weights(run: Path, manifest: Mapping[str, Any]) -> dict[str, Tensor]:
     return load_tensors(path)
 
 
-def chosen_model(fit: Fit) -> Model:
-    """What is returned, as one model over decoded inputs."""
+def chosen_bag(fit: Fit) -> Bag:
+    """What is returned, over decoded inputs."""
     if fit.finetuned is not None:
-        return fit.finetuned
+        return Bag([fit.finetuned])
     trial = fit.trials[fit.chosen.chosen]
-    encoded = trial.candidate.encoded
-    networks = {name: fit.networks[name] if name in encoded else ValuesOnly() for name in trial.candidate.used}
-    return Model(networks, fit.decision(trial), fit.tasks).eval()
+    encoded, used = trial.candidate.encoded, trial.candidate.used
+    models = [
+        Model({name: networks[name] if name in encoded else ValuesOnly() for name in used}, decision, fit.tasks).eval()
+        for networks, decision in fit.copies(trial)
+    ]
+    return Bag(models)
+
+
+def place_of(number: int) -> str:
+    """Where the weights of one of several models stand: what the names of its tensors begin with."""
+    return f"turn/{number}/" if number else ""
 
 
 def _gates(fit: Fit, model: Model) -> list[dict[str, Any]]:
@@ -84,14 +92,15 @@ class RefitStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Write them."""
-        trial = fit.trials[fit.chosen.chosen]
-        tensors: dict[str, Tensor] = {f"decision/{name}": tensor for name, tensor in trial.weights.items()}
-        model = chosen_model(fit)
-        for number, network in enumerate(model.networks):
-            tensors |= {f"network/{number}/{key}": value for key, value in network.state_dict().items()}
+        bag, tensors = chosen_bag(fit), dict[str, Tensor]()
+        for turn, model in enumerate(bag):
+            parts = {"decision": model.decision, **{f"network/{n}": one for n, one in enumerate(model.networks)}}
+            for part, module in parts.items():
+                tensors |= {f"{place_of(turn)}{part}/{key}": value for key, value in module.state_dict().items()}
         (fit.run.path / MANIFEST).unlink(missing_ok=True)  # until the new one, the run is unfinished, not altered
         save_tensors(fit.run.path / WEIGHTS, tensors)
-        return {"weights": file_digest(fit.run.path / WEIGHTS), "gates": _gates(fit, model)}
+        weights, models = file_digest(fit.run.path / WEIGHTS), len(bag.models)
+        return {"weights": weights, "gates": _gates(fit, bag.first), "models": models}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""

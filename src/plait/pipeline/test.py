@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from plait.data.batches import Rows
 from plait.explain.robustness import robustness
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.finetune import raw_rows
+from plait.pipeline.narrator import Narrator
 from plait.search.choosing import bootstrap_scores, intervals
 from plait.tasks.intervals import with_intervals
 from plait.tasks.score import measure_all, score
-from plait.training.model import CachedStates, Model
+from plait.training.model import Bag, CachedStates, Model
 
 
 class TestStage(Stage):
@@ -29,21 +33,16 @@ class TestStage(Stage):
         """Score all candidates on the test rows; null figures where there are none."""
         if len(fit.test) == 0:
             return {"scores": None, "low": None, "high": None, "metrics": None, "robustness": None}
-        states = encode_rows(fit, fit.test)
+        states = [
+            encode_rows(fit if number == 0 else replace(fit, networks=dict(networks), narrator=Narrator()), fit.test)
+            for number, networks in enumerate([fit.networks, *(turn.networks for turn in fit.turns)])
+        ]
         labels = fit.labels.at(fit.test)
-        rows = Rows(states, {n: fit.decoded[n].present[fit.test] for n in states}, index=np.arange(len(fit.test)))
-        models: list[tuple[Model, Rows, int | None]] = []
-        for position, trial in enumerate(fit.trials):
-            if fit.finetuned is not None and position == fit.chosen.chosen:  # its networks are its own
-                models.append((fit.finetuned, raw_rows(fit, fit.finetuned.names).at(fit.test), None))
-                continue
-            module = fit.decision(trial)
-            model = Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
-            read = replace(rows, values={n: fit.decoded[n].values[fit.test] for n in trial.candidate.raw})
-            models.append((model, read, 4096))
-        told = [model.predict(asked, size) for model, asked, size in models]
+        present = {name: fit.decoded[name].present[fit.test] for name in states[0]}
+        rows = Rows(states[0], present, index=np.arange(len(fit.test)))
+        asked = [self._asked(fit, position, states) for position in range(len(fit.trials))]
+        told = [ask(rows) for ask in asked]
         outputs = [{name: values.numpy() for name, values in one.items()} for one in told]
-        chosen, asked, size = models[fit.chosen.chosen]
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
         low, high = intervals(drawn)
         returned = outputs[fit.chosen.chosen]
@@ -53,8 +52,8 @@ class TestStage(Stage):
             "high": high,
             "metrics": with_intervals(fit.answered, returned, labels, measure_all(fit.answered, returned, labels)),
             "robustness": robustness(
-                lambda one: chosen.predict(one, size),
-                asked,
+                asked[fit.chosen.chosen],
+                rows,
                 fit.trials[fit.chosen.chosen].candidate.used,
                 fit.answered,
                 labels,
@@ -63,5 +62,38 @@ class TestStage(Stage):
             ),
         }
 
+    def _asked(
+        self, fit: Fit, position: int, states: Sequence[Mapping[str, NDArray[np.float32]]]
+    ) -> Callable[[Rows], dict[str, Tensor]]:
+        """What a trial says of the test rows, of which only presence is taken from what is asked.
+
+        Args:
+            fit: The fit.
+            position: The trial's.
+            states: Hidden states of the test rows by modality, for the fit's own networks and for those of every turn.
+        """
+        trial = fit.trials[position]
+        if fit.finetuned is not None and position == fit.chosen.chosen:  # its networks are its own
+            model, raw = fit.finetuned, raw_rows(fit, fit.finetuned.names).at(fit.test)
+            return lambda rows: model.predict(replace(raw, present=_spread(fit, raw, rows)))
+        values = {name: fit.decoded[name].values[fit.test] for name in trial.candidate.raw}
+        bag = Bag(
+            [
+                Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
+                for _, module in fit.copies(trial)
+            ]
+        )
+        return lambda rows: bag.predict(
+            [replace(rows, inputs=states[number], values=values) for number in range(len(bag.models))], 4096
+        )
+
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""
+
+
+def _spread(fit: Fit, raw: Rows, rows: Rows) -> dict[str, NDArray[np.bool_]]:
+    """Presence in all rows of the table; of the test rows, as they are asked about."""
+    found = {name: mask.copy() for name, mask in raw.present.items()}
+    for name, mask in found.items():
+        mask[fit.test] = rows.present[name]
+    return found

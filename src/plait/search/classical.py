@@ -37,7 +37,8 @@ def classical_competitors(names: Sequence[str], kept: Sequence[str], raw: Sequen
     found = [_candidate(f"{family} of {name}", family, [name], raw) for name in sorted(names) for family in FAMILIES]
     if len(kept) > 1:
         found += [_candidate(f"{family} of {every}", family, kept, raw) for family in FAMILIES]
-    return [*found, _candidate(STACK, STACK, kept, raw)]
+    # Hidden states of training rows know their labels: a stack would trust them most, whatever they are worth.
+    return [*found, _candidate(STACK, STACK, [name for name in kept if name in raw] or kept, raw)]
 
 
 def _candidate(name: str, family: str, modalities: Sequence[str], raw: Sequence[str]) -> Candidate:

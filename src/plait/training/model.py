@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from plait.data.batches import MOST_AT_ONCE, Batch, Rows
 from plait.encoders._base import Encoder, HiddenStates
 from plait.fusion.candidates import Decision
+from plait.fusion.ensemble import averaged
 from plait.tasks._base import Task
 
 
@@ -143,3 +144,45 @@ class Model(nn.Module):
                 pieces[name].append(values.cpu())
         sizes = {task.name: task.outputs for task in self.tasks}
         return {name: torch.cat(found) if found else torch.zeros(0, sizes[name]) for name, found in pieces.items()}
+
+
+class Bag(nn.Module):
+    """Models that learned from different rows of one table; what they say is averaged, as probabilities or numbers.
+
+    With rows left out in turn instead of drawn, this is a cross-validation committee (Parmanto, Munro and Doyle 1996),
+    a kind of bagging (Breiman 1996).
+
+    Args:
+        models: One at least, of the same modalities and tasks.
+    """
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+        self.names, self.tasks = models[0].names, models[0].tasks
+
+    def __iter__(self) -> Iterator[Model]:
+        """The models; the first learned from the training rows."""
+        for model in self.models:
+            assert isinstance(model, Model)
+            yield model
+
+    @property
+    def first(self) -> Model:
+        """The one that learned from the training rows."""
+        return next(iter(self))
+
+    def predict(self, rows: Rows | Sequence[Rows], batch_size: int | None = None) -> dict[str, Tensor]:
+        """Outputs by task for all rows, [rows, outputs], as `Model.predict` has them.
+
+        Args:
+            rows: What to predict; or the same rows once for each model, where their inputs differ.
+            batch_size: As there.
+        """
+        each = [rows] * len(self.models) if isinstance(rows, Rows) else rows
+        told = [model.predict(own, batch_size) for model, own in zip(self, each, strict=True)]
+        if len(told) == 1:
+            return told[0]
+        weights = torch.full((len(told),), 1 / len(told))
+        stacked = {task.name: torch.stack([one[task.name] for one in told]) for task in self.tasks}
+        return {task.name: averaged(task, stacked[task.name], weights) for task in self.tasks}
