@@ -267,7 +267,8 @@ class Predictor:
 
         {"rows": rows, "tasks": {target: {"n": labelled rows, "metrics": {...}, "intervals": {...}}}}: an interval is
         [low, high], 95 %, from a bootstrap over the rows, or over the values of the group column that the fit had,
-        where the table has it, too. An undefined metric or interval is None. Arguments as for `predict`, and
+        where the table has it, too. Of a target of lists, "labels" has the metrics of each label. An undefined metric
+        or interval is None. Arguments as for `predict`, and
 
         Args:
             table: As for `predict`, with the targets.

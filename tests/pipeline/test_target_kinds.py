@@ -112,6 +112,14 @@ def test_lists_as_text_in_csv_and_back(tmp_path: Path) -> None:
     found = run(app, ["predict", str(tmp_path / "run"), str(tmp_path / "table.csv"), "--proba"]).stdout.splitlines()
     assert found[0] == "tags,tags__bright,tags__large"
     assert {line.split(",")[0] for line in found[1:]} == {";", "bright", "large", "bright;large"}
+    call = ["evaluate", str(tmp_path / "run"), str(tmp_path / "table.csv")]
+    tags = json.loads(run(app, [*call, "--json"]).stdout)["tasks"]["tags"]
+    assert list(tags["labels"]) == ["bright", "large"]
+    each = [one["accuracy"] for one in tags["labels"].values()]
+    assert sum(each) / 2 == pytest.approx(tags["metrics"]["accuracy"])
+    printed = [line.split() for line in run(app, call).stdout.splitlines()]
+    assert ["label", *tags["metrics"]] in printed
+    assert [words[0] for words in printed[-2:]] == ["bright", "large"]
     (tmp_path / "answers.csv").write_text("\n".join(found) + "\n")
     answered = plait.fit(
         tmp_path / "answers.csv", "tags", kinds={"tags": "multilabel"}, out=tmp_path / "again", trials=1

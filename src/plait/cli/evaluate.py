@@ -57,6 +57,17 @@ def evaluate(
             ends = task["intervals"][metric]
             words = f"   95 % interval {figure(ends[0])} to {figure(ends[1])}" if ends else ""
             typer.echo(f"  {metric:<18} {figure(value):>8}{words}")
+        _print_labels(task.get("labels", {}))
+
+
+def _print_labels(labels: dict[str, dict[str, Any]]) -> None:
+    """A row per label of a column of lists, a column per metric."""
+    if not labels:
+        return
+    wide = max(map(len, labels))
+    typer.echo(f"  {'label':<{wide}} " + " ".join(f"{metric:>18}" for metric in next(iter(labels.values()))))
+    for label, metrics in labels.items():
+        typer.echo(f"  {label:<{wide}} " + " ".join(f"{figure(value):>18}" for value in metrics.values()))
 
 
 def _print_sets(told: dict[str, Any]) -> None:

@@ -145,13 +145,16 @@ def _metric_scores(
 def measure_all(tasks: Sequence[Task], outputs: Outputs, labels: Labels) -> dict[str, dict[str, object]]:
     """Every metric of every target on its labelled rows: {column: {"n": rows, "metrics": {name: value or None}}}.
 
-    Of a column with a task for each label, a metric is the mean over the labels for which it is defined.
+    Of a column with a task for each label, a metric is the mean over the labels for which it is defined; and "labels"
+    has the metrics of each, {label: {name: value or None}}.
     """
     told: dict[str, dict[str, object]] = {}
     for column, members in by_target(tasks).items():
         found = [_measured(task, outputs, labels) for task in members]
         metrics = {name: _mean_of([one[name] for one in found]) for name in found[0]}
         told[column] = {"n": int(labels.labelled[members[0].name].sum()), "metrics": metrics}
+        if members[0].label is not None:
+            told[column]["labels"] = {str(task.label): one for task, one in zip(members, found, strict=True)}
     return told
 
 
