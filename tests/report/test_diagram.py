@@ -217,3 +217,11 @@ def test_many_targets_and_a_source_that_is_gone() -> None:
     check(drawing)
     assert drawing.boxes[-1].lines[-1] == "and 27 more"
     assert HOSTILE not in render(made)
+
+
+def test_a_classical_model_reads_what_the_reader_says_or_the_last_hidden_layer() -> None:
+    classical = {"family": "forest", "modalities": ["image", "sound"], "raw": ["sound"]}
+    (drawn,) = diagrams(content(decision={"kind": "classical", "classical": classical}))
+    last = len(modality("image")["widths"]) - 1
+    assert {wire.source for wire in drawn.wires} >= {f"image.{last - 1}", "sound.0"}
+    assert f"image.{last}" not in {wire.source for wire in drawn.wires}

@@ -397,3 +397,11 @@ def test_a_real_run_draws_and_holds_its_leaderboard(made_run: Path) -> None:
     assert len(made["leaderboard"]) > 5
     assert all(one["name"] in names for one in made["leaderboard"])
     assert all(one["name"] in names for one in made["modalities"])
+
+
+def test_rows_that_took_turns_are_told() -> None:
+    text = Page(render(content(folds={"parts": 5, "rows": 428}))).words
+    assert "428 rows in 5 turns" in text
+    assert "chosen among" in text
+    assert "by 428 rows in 5 turns, each by what learned from the others" in text
+    assert "by the validation rows" in Page(render(content(folds=None))).words

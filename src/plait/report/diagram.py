@@ -171,13 +171,18 @@ def diagrams(content: Content) -> list[Diagram]:
 
 
 def _plain(content: Content) -> list[Node]:
-    """A rule that reads the outputs of the networks, or nothing for one modality alone."""
-    row = chosen_row(content)
-    last = {modality["name"]: len(modality["widths"]) - 1 for modality in content["modalities"]}
-    outputs = tuple(f"{name}.{last[name]}" for name in content["used"] if name in last)
-    if row["kind"] == "unimodal" and len(outputs) == 1:
-        return [Node("", "", outputs, (), "")]
-    return [Node("c1", "cell", outputs, (row["name"], KINDS.get(row["kind"], row["kind"])), row["name"])]
+    """A rule that reads the outputs of the networks, or nothing for one modality alone.
+
+    A classical model reads what the reader says, drawn as layer 0, or the last hidden layer.
+    """
+    row, classical = chosen_row(content), content["decision"].get("classical")
+    read = {modality["name"]: len(modality["widths"]) - 1 for modality in content["modalities"]}
+    if classical:
+        read = {name: 0 if name in classical.get("raw", ()) else max(0, last - 1) for name, last in read.items()}
+    sources = tuple(f"{name}.{read[name]}" for name in content["used"] if name in read)
+    if row["kind"] == "unimodal" and len(sources) == 1:
+        return [Node("", "", sources, (), "")]
+    return [Node("c1", "cell", sources, (row["name"], KINDS.get(row["kind"], row["kind"])), row["name"])]
 
 
 def _cells(cells: Sequence[Content], gates: Sequence[Content]) -> list[Node]:

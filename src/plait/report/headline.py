@@ -82,8 +82,16 @@ def tiles(content: Content) -> list[Tile]:
     return found
 
 
+def judged(content: Content) -> str:
+    """How many rows candidates were compared on."""
+    folds = content.get("folds")
+    if not folds:
+        return counted(content["data"]["rows"].get("validation", 0), "row")
+    return f"{counted(folds['rows'], 'row')} in {folds['parts']} turns"
+
+
 def _tile(content: Content, part: str, value: float | None, ends: Sequence[float | None]) -> Tile:
-    rows = counted(content["data"]["rows"].get(part, 0), "row")
+    rows = judged(content) if part == "validation" else counted(content["data"]["rows"].get(part, 0), "row")
     told = interval(ends[0], ends[1])
     words = "" if told == DASH else f"95 % interval {told}"
     return Tile(part, rows, number(value), words, tuple(_figures(content, part)))

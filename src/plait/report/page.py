@@ -66,6 +66,8 @@ def _head(content: Content) -> dict[str, Any]:
         "chosen": headline.chosen_row(content),
         "reading": headline.reading(content),
         "tiles": headline.tiles(content),
+        "judged": headline.judged(content),
+        "in_turns": bool(content.get("folds")),
         "score_unit": headline.score_unit(content["metric"]),
         "difference": headline.difference(content),
         "verdict": headline.verdict(content),
