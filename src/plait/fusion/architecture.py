@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -56,6 +57,18 @@ class Source(BaseModel):
             return f"c{self.cell}"
         name = str(self.modality)
         return f"{name if re.fullmatch(_PLAIN, name) else json.dumps(name, ensure_ascii=False)}.{self.layer}"
+
+
+@lru_cache(maxsize=10_000)
+def of_state(modality: str, layer: int) -> Source:
+    """A layer of a modality, made once: a search draws thousands of architectures of few layers."""
+    return Source(modality=modality, layer=layer)
+
+
+@lru_cache(maxsize=100)
+def of_cell(number: int) -> Source:
+    """A cell, made once."""
+    return Source(cell=number)
 
 
 class Cell(BaseModel):
@@ -177,8 +190,9 @@ def _canonical(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     placed: list[Cell] = []
 
     def place(number: int) -> int:
-        sources = tuple(s if s.cell is None else Source(cell=place(s.cell)) for s in orders[number - 1])
-        placed.append(cells[number - 1].model_copy(update={"sources": sources}))
+        cell = cells[number - 1]
+        sources = tuple(s if s.cell is None else of_cell(place(s.cell)) for s in orders[number - 1])
+        placed.append(cell if sources == cell.sources else cell.model_copy(update={"sources": sources}))
         return len(placed)
 
     place(len(cells))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -143,10 +145,18 @@ class FusionSpace:
         )
 
     def _operations(self, sources: int) -> tuple[str, ...]:
-        if sources == 1:
-            return ("concat",)
+        return self._able[sources] if sources < len(self._able) else self._able[-1]
+
+    @cached_property
+    def _able(self) -> tuple[tuple[str, ...], ...]:
+        """Operations that can combine 0, 1, 2, ... sources; more than the last of these, those that always can."""
         limits = {name: OPERATIONS[name].most_sources for name in self.operations}
-        return tuple(name for name, most in limits.items() if most is None or sources <= most)
+        most = max([2, *(limit for limit in limits.values() if limit is not None)])
+        able = [
+            tuple(name for name, limit in limits.items() if limit is None or sources <= limit)
+            for sources in range(most + 2)
+        ]
+        return (able[0], ("concat",), *able[2:])
 
     def _wider(self, operation: str, sources: int) -> str:
         """The operation of a cell of so many sources once it reads one more: one source says nothing about it."""
@@ -192,13 +202,18 @@ class FusionSpace:
                     ways = len(self._operations(modalities + read)) * len(self.activations)
                     yield modalities, profile, ways * choices * below
 
+    @cached_property
+    def _ends(self) -> list[tuple[list[int], list[tuple[int, Profile, int]]]]:
+        """For 1, 2, ... cells the parts, and the number at which each ends."""
+        every = [list(self._parts(cells, self._counts)) for cells in range(1, self.max_cells + 1)]
+        return [(list(accumulate(part for *_, part in parts)), parts) for parts in every]
+
     def _unranked(self, cells: int, number: int) -> Tree:
         """The subtree of a number among those of `cells` cells."""
-        parts = self._parts(cells, self._counts)
-        modalities, profile, part = next(parts)
-        while number >= part:
-            number -= part
-            modalities, profile, part = next(parts)
+        ends, parts = self._ends[cells - 1]
+        place = bisect_right(ends, number)
+        number -= ends[place - 1] if place else 0
+        modalities, profile, _ = parts[place]
         read = sum(many for _, many in profile)
         operations = self._operations(modalities + read)
         number, operation = divmod(number, len(operations))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from plait.fusion.architecture import Activation, Architecture, Cell, Source
+from plait.fusion.architecture import Activation, Architecture, Cell, of_cell, of_state
 
 Tree = tuple[str, Activation, tuple[tuple[str, int], ...], tuple["Tree", ...]]
 """A cell and all below it: operation, activation, its (modality, layer) sources, the cells it reads."""
@@ -54,8 +54,8 @@ def to_architecture(tree: Tree) -> Architecture:
 
     def place(one: Tree) -> int:
         operation, activation, states, children = one
-        sources = [Source(modality=name, layer=layer) for name, layer in states]
-        sources += [Source(cell=place(child)) for child in children]
+        sources = [of_state(name, layer) for name, layer in states]
+        sources += [of_cell(place(child)) for child in children]
         cells.append(Cell(sources=tuple(sources), operation=operation, activation=activation))
         return len(cells)
 
