@@ -224,3 +224,18 @@ def test_a_time_limit_ends_the_turns(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_folds_out_of_range_are_refused(tmp_path: Path, folds: Any, told: str) -> None:
     with pytest.raises(InputError, match=told):
         fitted(table_of(tmp_path), tmp_path / "run", folds=folds)
+
+
+def test_several_targets_with_gaps_take_turns(tmp_path: Path) -> None:
+    prices = [None if row % 4 == 0 else price for row, price in enumerate(made_rows(90)["price"])]
+    table = table_of(tmp_path, price=prices)
+    predictor = plait.fit(
+        table, ["price", "label"], out=tmp_path / "run", ignore=["patient"], trials=1, folds=3, metric=None
+    )
+    manifest = predictor.manifest
+    told = manifest["metrics"]["validation"]
+    assert told["label"]["n"] == manifest["folds"]["rows"] > told["price"]["n"]
+    assert {one["target"] for one in manifest["sharing"]} == {"price", "label"}
+    assert all(one["difference"] is not None for one in manifest["sharing"])
+    names = {row["name"]: row for row in manifest["leaderboard"]}
+    assert names["concat of last layers, a network per target"]["test"] is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -142,8 +142,10 @@ class FoldsStage(Stage):
         told = [{trial.candidate.name: trial.outputs for trial in one} for one in (fit.trials, *(t for t, _ in turned))]
         trials = [self._pooled(fit, trial, told, judged, refitted) for trial in fit.trials]
         tensors = packed(trials)
+        places = {trial.candidate.name: place for place, trial in enumerate(trials)}
         for number, (learned, networks) in enumerate(turned):
-            tensors |= _packed(number, learned, networks, set(refitted))
+            own = {places[t.candidate.name]: t.weights for t in learned if t.candidate.name not in refitted}
+            tensors |= _packed(f"turn/{number}/", networks, own)
         save_tensors(path, tensors)
         fit.note(
             f"{len(fit.validation)} validation rows tell little apart, so {len(judged)} rows are judged: in "
@@ -216,17 +218,16 @@ class FoldsStage(Stage):
 
 
 def _packed(
-    number: int, trials: Sequence[Trial], networks: Mapping[str, UnimodalNetwork], refitted: Collection[str]
+    prefix: str, networks: Mapping[str, UnimodalNetwork], weights: Mapping[int, Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """What one turn learned, as tensors by names that tell their places; nothing of what was fitted anew since."""
+    """What one turn learned, as tensors: networks by modality, weights by the place of the trial."""
     found = {
-        f"turn/{number}/network/{name}/{key}": value
+        f"{prefix}network/{name}/{key}": value
         for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
-    for place, trial in enumerate(trials):
-        if trial.candidate.name not in refitted:
-            found |= {f"turn/{number}/weights/{place}/{key}": value for key, value in trial.weights.items()}
+    for place, own in weights.items():
+        found |= {f"{prefix}weights/{place}/{key}": value for key, value in own.items()}
     return found
 
 
