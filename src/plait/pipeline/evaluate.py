@@ -56,6 +56,12 @@ def turns_of(fit: Fit) -> int:
     return min((FOLDS if asked is None else asked) - 1, len(fit.train) // 2)
 
 
+def kept_for_turns(fit: Fit) -> float:
+    """Seconds that a search leaves to the turns that follow it: about what they will take, half of the rest at most."""
+    encoders = sum(fit.seconds[f"encode-{number}"] for number in range(len(fit.modalities)))
+    return min(0.5 * fit.clock.left, turns_of(fit) * encoders / min(FOLDS - 1, fit.options.processes))
+
+
 class EvaluateStage(Stage):
     """Trials of the standing competitors and of what the search found, each architecture from fresh seeds."""
 

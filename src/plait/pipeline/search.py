@@ -13,7 +13,7 @@ from plait.fusion.architecture import Architecture
 from plait.fusion.candidates import Candidate
 from plait.fusion.space import FusionSpace
 from plait.pipeline._base import Fit, Stage
-from plait.pipeline.evaluate import RESERVE, evaluator_of
+from plait.pipeline.evaluate import RESERVE, evaluator_of, kept_for_turns
 from plait.pipeline.screen import screening_of
 from plait.search._base import Strategy
 from plait.search.cka import layer_similarities
@@ -77,7 +77,10 @@ class SearchStage(Stage):
         evaluator = evaluator_of(fit).by(search_plan(len(fit.train), options.seed), 1)
         search = Search(evaluator, ledger, options.seed, fit.narrator.advance, fit.run.stages)
         for place, name in enumerate(names):
-            share = None if limit is None else (fit.clock.left - RESERVE * limit) * SEARCH_SHARE / (len(names) - place)
+            share = None
+            if limit is not None:
+                left = fit.clock.left - RESERVE * limit - kept_for_turns(fit)
+                share = left * SEARCH_SHARE / (len(names) - place)
             self._run(fit, space, search, name, share)
         fit.narrator.end()
         if evaluator.trainer.shrunk:
