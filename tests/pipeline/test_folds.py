@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import plait
 from made import made_rows, write_table
+from plait.cli.main import app
 from plait.exceptions import InputError
 from plait.pipeline import choose as choose_stage
 from plait.pipeline import evaluate
@@ -162,6 +164,8 @@ def test_what_predicts_is_the_mean_of_what_the_turns_learned(
     table = table_of(tmp_path)
     predictor = fitted(table, copied, resume=True)
     assert len(predictor.bag.models) == models
+    shown = CliRunner().invoke(app, ["show", str(copied)]).stdout
+    assert ("models        5, each learned without some of the rows" in shown) == (models == 5)
     rows = pq.read_table(copied / "splits.parquet").to_pandas()
     test = pd.read_parquet(table).iloc[rows["row"][rows["part"] == "test"]]
     row = next(one for one in predictor.leaderboard_rows() if one["chosen"])

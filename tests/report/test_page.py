@@ -405,3 +405,5 @@ def test_rows_that_took_turns_are_told() -> None:
     assert "chosen among" in text
     assert "by 428 rows in 5 turns, each by what learned from the others" in text
     assert "by the validation rows" in Page(render(content(folds=None))).words
+    several = content(weights={"file": "weights.safetensors", "sha256": "0" * 64, "models": 5})
+    assert "5 of its kind, each learned without some of the rows" in Page(render(several)).words

@@ -31,5 +31,7 @@ def show(run: Run, as_json: AsJson = False) -> None:
             "classical": "a classical model from scikit-learn",
         }
         typer.echo(f"decides       {row['name']} ({words.get(row['kind'], row['kind'])})")
+    if (models := manifest["weights"].get("models", 1)) > 1:
+        typer.echo(f"models        {models}, each learned without some of the rows; their answers are averaged")
     typer.echo(f"used          {', '.join(told['modalities']['used'])}")
     typer.echo(f"discarded     {', '.join(told['modalities']['discarded']) or 'none'}")

@@ -34,9 +34,12 @@ class Metrics:
 
 
 def how(content: Content) -> str:
-    """How the returned row decides, in one sentence."""
+    """How the returned row decides, in a sentence or two."""
     classical = content["decision"].get("classical")
-    return classical_words(classical) if classical else HOW.get(chosen_row(content)["kind"], "")
+    told = classical_words(classical) if classical else HOW.get(chosen_row(content)["kind"], "")
+    if (models := content["weights"].get("models", 1)) > 1:
+        told += f" {models} of its kind, each learned without some of the rows, answer together: their mean."
+    return told
 
 
 def programs(content: Content) -> list[list[str]]:
