@@ -135,6 +135,28 @@ def test_the_same_seed_gives_the_same_and_resume_finds_it(run: Path, tmp_path: P
     ]
 
 
+def test_turns_that_were_done_are_not_done_again(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, turned, done = table_of(tmp_path), folds_stage._turned, []
+
+    def killed(turn: Any) -> Any:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(turn)
+        return turned(turn)
+
+    monkeypatch.setattr(folds_stage, "_turned", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(table, tmp_path / "run")
+    assert len(list((tmp_path / "run" / "stages").glob("folds-*.checkpoint"))) == 2
+    again: list[Any] = []
+    monkeypatch.setattr(folds_stage, "_turned", lambda turn: again.append(turn) or turned(turn))
+    predictor = fitted(table, tmp_path / "run", resume=True)
+    assert len(again) == 2
+    assert not list((tmp_path / "run" / "stages").glob("*.checkpoint"))
+    was = json.loads((run / "plait.json").read_text())["leaderboard"]
+    assert [row["validation"] for row in predictor.leaderboard_rows()] == [row["validation"] for row in was]
+
+
 def test_turns_in_other_processes_come_to_the_same(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folds_stage, "WORTHWHILE", 0.0)
     fitted(table_of(tmp_path), tmp_path / "run", workers=2)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -27,7 +28,6 @@ from plait.search.evaluator import Trial, mean_of, weights_of
 from plait.tasks.score import Outputs, score
 from plait.tasks.targets import strata
 from plait.training.checkpoints import load_into, load_tensors, save_tensors
-from plait.training.model import UnimodalNetwork
 
 WORTHWHILE: Final = 8.0
 """Turns that take more seconds than this go to processes of their own, which take some to start."""
@@ -65,8 +65,8 @@ def _turn(fit: Fit, judged: NDArray[np.int64]) -> Turn:
     return Turn(turned, tuple(trial.candidate for trial in fit.trials), seconds)
 
 
-def _turned(turn: Turn) -> tuple[list[Trial], dict[str, UnimodalNetwork]]:
-    """Trials of all candidates, judged by the turn's rows; and the networks."""
+def _turned(turn: Turn) -> dict[str, Tensor]:
+    """Trials of all candidates, in their order, judged by the turn's rows; and the networks: as tensors."""
     fit, seconds = turn.fit, turn.seconds
     with contained():
         for number, modality in enumerate(fit.modalities):
@@ -77,7 +77,13 @@ def _turned(turn: Turn) -> tuple[list[Trial], dict[str, UnimodalNetwork]]:
         found, _ = classical_of(fit).evaluate([one for one in turn.candidates if one.classical], float("inf"))
         networks = [one for one in turn.candidates if not one.classical]
         each = None if seconds is None else partial(_share, seconds["evaluate"])
-        return [*found, *evaluator_of(fit).evaluate(networks, each)], fit.networks
+        trials = {trial.candidate.name: trial for trial in [*found, *evaluator_of(fit).evaluate(networks, each)]}
+        learned = {
+            f"network/{name}/{key}": value
+            for name, network in fit.networks.items()
+            for key, value in network.state_dict().items()
+        }
+        return learned | packed([trials[candidate.name] for candidate in turn.candidates])
 
 
 def _workers(fit: Fit, turns: int) -> int:
@@ -117,47 +123,59 @@ class FoldsStage(Stage):
     def work(self, fit: Fit) -> dict[str, Any]:
         """Turn by turn."""
         path, parts, limit = fit.run.path / self.files(fit)[0], self._parts(fit), fit.options.limit
-        done, turned = [fit.validation], []
         names = [f"encode-{number}" for number in range(len(fit.modalities))]
         cost = sum(fit.seconds[name] for name in [*names, "classical", "evaluate"])
         workers = _workers(fit, len(parts)) if cost > WORTHWHILE else 1
         fit.narrator.begin("Comparing again, judged by other rows", len(parts))
+        turned: list[dict[str, Tensor]] = []
         for start in range(0, len(parts), workers):
             if limit is not None and fit.clock.left - RESERVE * limit < SLACK * cost:
                 break
-            some = parts[start : start + workers]
-            turns = [_turn(fit, part) for part in some]
-            for part, found in zip(some, in_order(_turned, turns, workers), strict=True):
-                turned.append(found)
-                done.append(part)
-                fit.narrator.advance()
-        cut = limit if len(done) <= len(parts) else None
-        if len(done) == 1:
+            turned += self._round(fit, parts[start : start + workers], start, workers)
+        cut = limit if len(turned) < len(parts) else None
+        if not turned:
             fit.narrator.end()
             save_tensors(path, {})
             return {"told": None, "rows": [], "trials": [], "cut": cut}
-        refitted = self._refitted(fit)
+        judged, refitted = np.concatenate([fit.validation, *parts[: len(turned)]]), self._refitted(fit)
         fit.narrator.end()
-        judged = np.concatenate(done)
-        told = [{trial.candidate.name: trial.outputs for trial in one} for one in (fit.trials, *(t for t, _ in turned))]
-        trials = [self._pooled(fit, trial, told, judged, refitted) for trial in fit.trials]
+        each = [fit.trials, *(unpacked(described(fit.trials), tensors) for tensors in turned)]
+        trials = [self._pooled(fit, copies, judged, refitted) for copies in zip(*each, strict=True)]
         tensors = packed(trials)
-        places = {trial.candidate.name: place for place, trial in enumerate(trials)}
-        for number, (learned, networks) in enumerate(turned):
-            own = {places[t.candidate.name]: t.weights for t in learned if t.candidate.name not in refitted}
-            tensors |= _packed(f"turn/{number}/", networks, own)
+        anew = tuple(f"{at}/weights/" for at, trial in enumerate(trials) if trial.candidate.name in refitted)
+        for number, learned in enumerate(turned):
+            kept = {n: v for n, v in learned.items() if "/outputs/" not in n and not n.startswith(anew)}
+            tensors |= {f"turn/{number}/{name}": value for name, value in kept.items()}
         save_tensors(path, tensors)
         fit.note(
             f"{len(fit.validation)} validation rows tell little apart, so {len(judged)} rows are judged: in "
-            f"{len(done)} parts, each by networks and models that learned from the other rows."
+            f"{len(turned) + 1} parts, each by networks and models that learned from the other rows."
         )
         return {
-            "told": {"parts": len(done), "rows": len(judged)}, "rows": judged.tolist(), "trials": described(trials),
-            "cut": cut,
+            "told": {"parts": len(turned) + 1, "rows": len(judged)}, "rows": judged.tolist(),
+            "trials": described(trials), "cut": cut,
         }  # fmt: skip
 
+    def _round(
+        self, fit: Fit, parts: Sequence[NDArray[np.int64]], first: int, workers: int
+    ) -> list[dict[str, Tensor]]:  # fmt: skip
+        """Some turns at once; each is kept as soon as it is done, for a fit that is killed and goes on."""
+        paths = [self._kept(fit, first + number) for number in range(len(parts))]
+        turns = [_turn(fit, part) for part, path in zip(parts, paths, strict=True) if not path.exists()]
+        found = in_order(_turned, turns, workers)
+        for path in paths:
+            if not path.exists():
+                save_tensors(path, next(found))
+            fit.narrator.advance()
+        return [load_tensors(path) for path in paths]
+
+    def _kept(self, fit: Fit, number: int) -> Path:
+        return fit.run.stages / f"{self.name}-{number}.{fit.key[:16]}.checkpoint"
+
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
-        """The trials as all judged rows have them."""
+        """The trials as all judged rows have them; turns that were kept are no longer needed."""
+        for checkpoint in fit.run.stages.glob(f"{self.name}-*.checkpoint"):
+            checkpoint.unlink()
         if not result["trials"]:
             return
         tensors = load_tensors(fit.run.path / self.files(fit)[0])
@@ -172,7 +190,7 @@ class FoldsStage(Stage):
             networks[name] = deepcopy(network)
             load_into(networks[name], _below(f"{prefix}network/{name}/", tensors), "stages/folds.safetensors")
         weights = {
-            trial.candidate.name: _below(f"{prefix}weights/{number}/", tensors)
+            trial.candidate.name: _below(f"{prefix}{number}/weights/", tensors)
             for number, trial in enumerate(fit.trials)
         }
         return Learned(networks, {name: found for name, found in weights.items() if found})
@@ -203,32 +221,25 @@ class FoldsStage(Stage):
         return {name: weights_of(module) for name, module in fitted.items() if module is not None}
 
     def _pooled(
-        self, fit: Fit, trial: Trial, told: Sequence[dict[str, tuple[Outputs, ...]]], judged: NDArray[np.int64],
+        self, fit: Fit, copies: Sequence[Trial], judged: NDArray[np.int64],
         refitted: Mapping[str, Mapping[str, Tensor]],
     ) -> Trial:  # fmt: skip
-        """A trial with its outputs on all judged rows, and their score."""
-        name, labels = trial.candidate.name, fit.labels.at(judged)
+        """A trial with its outputs on all judged rows, and their score.
+
+        Args:
+            fit: The fit.
+            copies: The trial as the validation rows have it, then as those of every turn.
+            judged: All these rows.
+            refitted: Weights by name, of what was fitted anew.
+        """
+        trial, labels = copies[0], fit.labels.at(judged)
         outputs: tuple[Outputs, ...] = tuple(
             {task.name: np.concatenate([one[task.name] for one in turns]) for task in fit.tasks}
-            for turns in zip(*(part[name] for part in told), strict=True)
+            for turns in zip(*(copy.outputs for copy in copies), strict=True)
         )
         scores = tuple(score(fit.tasks, one, labels, fit.options.metric) for one in outputs)
-        weights = refitted.get(name, trial.weights)
+        weights = refitted.get(trial.candidate.name, trial.weights)
         return replace(trial, outputs=outputs, score=mean_of(scores), scores=scores, weights=weights)
-
-
-def _packed(
-    prefix: str, networks: Mapping[str, UnimodalNetwork], weights: Mapping[int, Mapping[str, Tensor]]
-) -> dict[str, Tensor]:
-    """What one turn learned, as tensors: networks by modality, weights by the place of the trial."""
-    found = {
-        f"{prefix}network/{name}/{key}": value
-        for name, network in networks.items()
-        for key, value in network.state_dict().items()
-    }
-    for place, own in weights.items():
-        found |= {f"{prefix}weights/{place}/{key}": value for key, value in own.items()}
-    return found
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
