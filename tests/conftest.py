@@ -25,10 +25,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def _judged_once() -> Iterator[None]:
     """Small tables are compared on their validation rows alone unless a test asks for folds: five times as quick."""
-    from plait.pipeline import evaluate
+    from plait.pipeline import turns
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "FEW", 0)
+        patch.setattr(turns, "FEW", 0)
         yield
 
 

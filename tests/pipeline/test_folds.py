@@ -19,9 +19,11 @@ from made import made_rows, write_table
 from plait.cli.main import app
 from plait.exceptions import InputError
 from plait.pipeline import choose as choose_stage
-from plait.pipeline import evaluate
 from plait.pipeline import folds as folds_stage
+from plait.pipeline import turns as turns_module
+from plait.pipeline._base import COMPARED
 from plait.predictor import Predictor
+from plait.search import evaluator
 from plait.search.choosing import Choice
 from plait.search.stacked import StackTrainer
 from plait.training.checkpoints import load_tensors
@@ -72,7 +74,7 @@ def test_every_training_and_validation_row_is_judged_once(run: Path) -> None:
     assert len(set(rows)) == len(rows) == counts["train"] + counts["validation"]
     assert all(row["validation"] is not None and row["interval"][0] is not None for row in manifest["leaderboard"])
     assert manifest["metrics"]["validation"]["price"]["n"] == len(rows)
-    assert any("rows tell little apart" in note for note in manifest["notes"])
+    assert any("As asked, 77 rows are judged: in 5 parts" in note for note in manifest["notes"])
 
 
 def swapped_within_a_part(run: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -218,13 +220,13 @@ def test_models_of_features_are_fitted_on_all_rows_in_the_end(run: Path, tmp_pat
 def test_few_rows_are_judged_in_turn_unless_validation_rows_are_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "FEW", 150)
+    monkeypatch.setattr(turns_module, "FEW", 150)
     table = table_of(tmp_path)
     assert fitted(table, tmp_path / "few", folds=None, trials=1).manifest["folds"]["parts"] == 5
     given = fitted(table, tmp_path / "given", folds=5, trials=1, validation=table_of(tmp_path / "more"))
     assert given.manifest["folds"] is None
     assert any("--folds 5" in note and "given" in note for note in given.manifest["notes"])
-    monkeypatch.setattr(evaluate, "FEW", 5)
+    monkeypatch.setattr(turns_module, "FEW", 5)
     assert fitted(table, tmp_path / "enough", folds=None, trials=1).manifest["folds"] is None
 
 
@@ -265,3 +267,32 @@ def test_several_targets_with_gaps_take_turns(tmp_path: Path) -> None:
     assert all(one["difference"] is not None for one in manifest["sharing"])
     names = {row["name"]: row for row in manifest["leaderboard"]}
     assert names["concat of last layers, a network per target"]["test"] is not None
+
+
+def test_parts_on_both_sides_of_what_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules fitted on few validation rows are cross-fitted ten times, on more once: 14 and 16 rows here."""
+    monkeypatch.setattr(evaluator, "SMALL_VALIDATION", 15)
+    predictor = fitted(table_of(tmp_path), tmp_path / "run", trials=1)
+    rows = {row["name"]: row for row in predictor.manifest["leaderboard"]}
+    assert len(rows["late weighted-mean"]["seeds"]) == 1
+    assert len(rows["early"]["seeds"]) == 3
+
+
+def test_columns_that_are_called_like_competitors(tmp_path: Path) -> None:
+    columns = made_rows(90)
+    named = {"early": columns["view"], "stack/0": columns["view"], "stack": columns["view"], "price": columns["price"]}
+    table = write_table(tmp_path, named)
+    predictor = plait.fit(table, "price", out=tmp_path / "run", trials=1, folds=3)
+    assert predictor.manifest["folds"]["parts"] == 3
+    board = [(row["name"], row["kind"]) for row in predictor.leaderboard_rows()]
+    assert {("early", "unimodal"), ("early", "early"), ("stack", "unimodal"), ("stack", "classical")} <= set(board)
+    scores = {key: row["validation"] for key, row in zip(board, predictor.leaderboard_rows(), strict=True)}
+    assert scores["early", "unimodal"] != scores["early", "early"]
+    assert predictor.predict(table)["price"].notna().all()
+
+
+def test_all_that_follows_the_comparison_depends_on_all_of_it() -> None:
+    from plait.pipeline import fit as stages
+
+    for stage in ("Choose", "Finetune", "Threshold", "Refit", "Test", "Report"):
+        assert set(COMPARED) <= set(getattr(stages, f"{stage}Stage").after)

@@ -141,7 +141,7 @@ def fold_rows(
     rows: int, folds: int, rng: np.random.Generator, classes: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:  # fmt: skip
-    """Fold of every row, [rows] of 0..folds-1, all of one size but for a row.
+    """Fold of every row, [rows] of 0..folds-1; all of one size but for a row, or for a group where there are groups.
 
     Args:
         rows: Number of rows.

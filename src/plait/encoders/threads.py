@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @contextmanager
@@ -21,6 +22,9 @@ def single_thread() -> Iterator[None]:
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Inside, one thread, and random numbers may be drawn and seeded; outside, all is as before."""
-    with single_thread(), torch.random.fork_rng(devices=[]):
+    """Inside, one thread, and random numbers may be drawn and seeded; outside, all is as before.
+
+    One thread of linear algebra, too: how many there are decides over last bits.
+    """
+    with single_thread(), threadpool_limits(1), torch.random.fork_rng(devices=[]):
         yield

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,13 +90,18 @@ class Given:
     digest: str
 
 
+def identity(candidate: Candidate) -> str:
+    """What a candidate is, as text: names may come twice, where columns are called like competitors."""
+    return candidate.model_dump_json(exclude_defaults=True)
+
+
 @dataclass(frozen=True)
 class Learned:
     """What was learned from some rows: copies of networks and of what decides.
 
     Attributes:
         networks: By modality.
-        weights: State dicts of decisions, by the candidate's name.
+        weights: State dicts of decisions, by the candidate's `identity`.
     """
 
     networks: Mapping[str, UnimodalNetwork]
@@ -110,7 +115,7 @@ class Learned:
             otherwise: Its weights where these rows have none of their own.
         """
         if not candidate.members:
-            return self.weights.get(candidate.name, otherwise)
+            return self.weights.get(identity(candidate), otherwise)
         found = {name: tensor for name, tensor in otherwise.items() if not name.startswith("members.")}
         for number, member in enumerate(candidate.members):
             prefix = f"members.{number}."
@@ -241,6 +246,10 @@ class Fit:
     def identity(self, modality: str) -> str:
         """What the decoded arrays of a modality are: content and reader options."""
         return key_of([self.source.digests[modality], self.readers[modality].model_dump_json()])
+
+
+COMPARED: Final = ("classical", "evaluate", "folds", "ensemble")
+"""Stages whose results together tell every trial: what comes after the comparison depends on all of them."""
 
 
 class Stage(ABC):

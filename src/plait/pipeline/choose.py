@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from plait.pipeline._base import Fit, Stage
+from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.search.choosing import Choice, choose
 
 
@@ -13,7 +13,7 @@ class ChooseStage(Stage):
     """The choice, by validation rows alone."""
 
     name = "choose"
-    after: ClassVar[tuple[str, ...]] = ("ensemble",)
+    after: ClassVar[tuple[str, ...]] = COMPARED
 
     def inputs(self, fit: Fit) -> list[str]:
         """Metric and seed."""

@@ -6,8 +6,9 @@ from importlib.metadata import version
 from typing import Any, ClassVar
 
 from plait.pipeline._base import Fit, Stage
-from plait.pipeline.evaluate import RESERVE, evaluator_of, turns_of
+from plait.pipeline.evaluate import RESERVE, evaluator_of
 from plait.pipeline.trials import described, packed, unpacked
+from plait.pipeline.turns import turns_of
 from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
@@ -32,8 +33,11 @@ class ClassicalStage(Stage):
     after: ClassVar[tuple[str, ...]] = ("split", "decode", "cache", "screen")
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The networks, the metric, the seed, and scikit-learn's version: another may fit otherwise."""
-        return [*fit.encoder_results(), str(fit.options.metric), str(fit.options.seed), version("scikit-learn")]
+        """The networks, the metric, the seed, who shares the budget, and scikit-learn's version, which decides, too."""
+        options = fit.options
+        return [
+            *fit.encoder_results(), str(options.metric), str(options.seed), str(options.folds), version("scikit-learn"),
+        ]  # fmt: skip
 
     def files(self, fit: Fit) -> list[str]:
         """Outputs and models of every trial."""
@@ -49,9 +53,10 @@ class ClassicalStage(Stage):
         end = None if seconds is None else fit.clock.left - seconds
         evaluator = classical_of(fit)
         budget = BUDGET / (1 + turns_of(fit))
+        each = evaluator.limit(candidates, budget if seconds is None else min(budget, seconds))
         trials, out = evaluator.evaluate(
-            candidates, budget if seconds is None else min(budget, seconds),
-            None if end is None else lambda: fit.clock.left - end, lambda name: fit.narrator.advance(),
+            candidates, each, None if end is None else lambda: fit.clock.left - end,
+            lambda name: fit.narrator.advance(),
         )  # fmt: skip
         fit.narrator.end()
         hurried = seconds is not None and seconds < budget
@@ -59,7 +64,10 @@ class ClassicalStage(Stage):
             why = "a longer time limit fits them" if hurried else "so many features and classes would cost too much"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")
         save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
-        return {"cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials)}
+        return {
+            "cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials),
+            "limit": each if evaluator.cut else None,
+        }  # fmt: skip
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """The trials; a file without any is not read, as safetensors would refuse it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 
 from plait.fusion.candidates import Candidate
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.trials import described, packed, unpacked
+from plait.pipeline.turns import kept_for_turns
 from plait.search.cka import last_similarities
 from plait.search.competitors import CONCAT, competitors
 from plait.search.evaluator import Evaluator
@@ -19,13 +20,6 @@ from plait.training.loop import Plan, passes
 
 RESERVE = 0.1
 """Share of the whole limit kept back for what comes after: test rows, report."""
-
-
-FEW: Final = 150
-"""Where plait has drawn fewer validation rows, training rows are judged as well."""
-
-FOLDS: Final = 5
-"""Parts of the training and validation rows that are judged in turn; the first is the validation rows."""
 
 
 def fusion_plan(rows: int, seed: int) -> Plan:
@@ -43,23 +37,6 @@ def evaluator_of(fit: Fit) -> Evaluator:
         fit.labels.at(rows), np.arange(len(fit.train)), np.arange(len(fit.train), len(rows)),
         fusion_plan(len(fit.train), fit.options.seed), fit.options.metric, fit.options.torch_device(),
     )  # fmt: skip
-
-
-def turns_of(fit: Fit) -> int:
-    """How often training rows are judged in the place of validation rows: never where those are many, or given."""
-    asked = fit.options.folds
-    drawn = bool((fit.source.given[fit.both] == -1).all())
-    if asked is not None and asked > 1 and not drawn:
-        fit.note(f"--folds {asked} is not followed: validation rows are given, and they alone judge.")
-    if not drawn or (asked is None and len(fit.validation) >= FEW):
-        return 0
-    return min((FOLDS if asked is None else asked) - 1, len(fit.train) // 2)
-
-
-def kept_for_turns(fit: Fit) -> float:
-    """Seconds that a search leaves to the turns that follow it: about what they will take, half of the rest at most."""
-    encoders = sum(fit.seconds[f"encode-{number}"] for number in range(len(fit.modalities)))
-    return min(0.5 * fit.clock.left, turns_of(fit) * encoders / min(FOLDS - 1, fit.options.processes))
 
 
 class EvaluateStage(Stage):
@@ -113,7 +90,7 @@ class EvaluateStage(Stage):
         limit = fit.options.limit
         if limit is None:
             return None
-        return lambda trainings: max(0.0, (fit.clock.left - RESERVE * limit) / max(1, trainings))
+        return lambda trainings: max(0.0, (fit.clock.left - RESERVE * limit - kept_for_turns(fit)) / max(1, trainings))
 
 
 def likeness_of(fit: Fit, names: Sequence[str]) -> dict[tuple[str, str], float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from plait.data.batches import Rows
 from plait.objectives.supervised import Supervised
-from plait.pipeline._base import Fit, Stage
+from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.pipeline.evaluate import RESERVE
 from plait.search.choosing import bootstrap_scores, intervals, standard_error
 from plait.search.evaluator import Trial
@@ -38,7 +38,9 @@ def _stay_apart(fit: Fit, trial: Trial) -> bool:
     if trial.candidate.architecture is None:
         return True
     if len(fit.judged) > len(fit.validation):
-        fit.note("Nothing is fine-tuned: so few validation rows could not tell whether it helps.")
+        fit.note(
+            "Nothing is fine-tuned: rows take turns at being judged, and what is returned is a mean of several models."
+        )
         return True
     apart = all(name in fit.given for name in trial.candidate.used)
     if apart:
@@ -53,7 +55,7 @@ class FinetuneStage(Stage):
     Given encoders stay as they are."""
 
     name = "finetune"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "ensemble", "choose")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", *COMPARED, "choose")
 
     def inputs(self, fit: Fit) -> list[str]:
         """The networks, metric and seed."""

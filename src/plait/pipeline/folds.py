@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -13,18 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from plait.classical._base import FAMILIES
+from plait.data.readers._base import READERS
 from plait.data.splits import TRAIN, VALIDATION, fold_rows
 from plait.data.workers import in_order
+from plait.encoders._base import ENCODERS
 from plait.encoders.threads import contained
 from plait.fusion.candidates import Candidate
-from plait.pipeline._base import Fit, Learned, Stage
+from plait.fusion.late import LATE_RULES
+from plait.fusion.operations import OPERATIONS
+from plait.pipeline._base import Clock, Fit, Learned, Stage, identity
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.classical import classical_of
 from plait.pipeline.encode import EncodeStage
-from plait.pipeline.evaluate import RESERVE, evaluator_of, turns_of
+from plait.pipeline.evaluate import RESERVE, evaluator_of
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.trials import described, packed, unpacked
+from plait.pipeline.turns import turns_of, validation_is_drawn
 from plait.search.evaluator import Trial, mean_of, weights_of
+from plait.tasks._base import TASK_KIND_REGISTRY
 from plait.tasks.score import Outputs, score
 from plait.tasks.targets import strata
 from plait.training.checkpoints import load_into, load_tensors, save_tensors
@@ -43,11 +49,13 @@ class Turn:
     Attributes:
         fit: Its training and validation rows are those of the turn.
         candidates: What competes.
+        limit: Seconds that one classical fit may cost, by `Family.cost`.
         seconds: By stage, seconds that it may take; None goes by counts.
     """
 
     fit: Fit
     candidates: tuple[Candidate, ...]
+    limit: float
     seconds: Mapping[str, float] | None
 
 
@@ -62,7 +70,13 @@ def _turn(fit: Fit, judged: NDArray[np.int64]) -> Turn:
         trials=[],
     )  # fmt: skip
     seconds = {name: SLACK * seconds + 1 for name, seconds in fit.seconds.items()} if limited else None
-    return Turn(turned, tuple(trial.candidate for trial in fit.trials), seconds)
+    return Turn(turned, tuple(trial.candidate for trial in fit.trials), _limit(fit), seconds)
+
+
+def _limit(fit: Fit) -> float:
+    """Seconds that one classical fit may cost, by `Family.cost`: as before, and some for other numbers of rows."""
+    found = fit.results["classical"]["limit"]
+    return float("inf") if found is None else SLACK * float(found)
 
 
 def _turned(turn: Turn) -> dict[str, Tensor]:
@@ -74,26 +88,31 @@ def _turned(turn: Turn) -> dict[str, Tensor]:
             network = stage.learn(fit, None if seconds is None else seconds[stage.name]).network
             fit.networks[modality.name] = network.eval().requires_grad_(False)
         fit.states = encode_rows(fit, fit.both)
-        found, _ = classical_of(fit).evaluate([one for one in turn.candidates if one.classical], float("inf"))
+        classical = [one for one in turn.candidates if one.classical]
         networks = [one for one in turn.candidates if not one.classical]
-        each = None if seconds is None else partial(_share, seconds["evaluate"])
-        trials = {trial.candidate.name: trial for trial in [*found, *evaluator_of(fit).evaluate(networks, each)]}
+        fitted, _ = classical_of(fit).evaluate(classical, turn.limit)
+        clock = Clock(None if seconds is None else seconds["evaluate"])
+        share = None if seconds is None else lambda trainings: max(0.0, clock.left) / max(1, trainings)
+        trained = evaluator_of(fit).evaluate(networks, share)
+        trials = {id(trial.candidate): trial for trial in [*fitted, *trained]}
         learned = {
-            f"network/{name}/{key}": value
-            for name, network in fit.networks.items()
-            for key, value in network.state_dict().items()
+            f"network/{number}/{key}": value
+            for number, modality in enumerate(fit.modalities)
+            for key, value in fit.networks[modality.name].state_dict().items()
         }
-        return learned | packed([trials[candidate.name] for candidate in turn.candidates])
+        return learned | packed([trials[id(candidate)] for candidate in turn.candidates])
 
 
 def _workers(fit: Fit, turns: int) -> int:
     """How many turns go on at once; results do not depend on it. What only this process knows stays here."""
-    known = all(type(network.encoder).__module__.startswith("plait.") for network in fit.networks.values())
-    return max(1, min(turns, fit.options.processes)) if known and fit.options.torch_device() == "cpu" else 1
+    plugins = (READERS, ENCODERS, OPERATIONS, LATE_RULES, FAMILIES, TASK_KIND_REGISTRY)
+    ours = all(_is_ours(registry[name]) for registry in plugins for name in registry)
+    return max(1, min(turns, fit.options.processes)) if ours and fit.options.torch_device() == "cpu" else 1
 
 
-def _share(seconds: float, trainings: int) -> float:
-    return seconds / max(1, trainings)
+def _is_ours(plugin: object) -> bool:
+    kind = plugin if isinstance(plugin, type) else type(plugin)
+    return kind.__module__.startswith("plait.")
 
 
 class FoldsStage(Stage):
@@ -133,6 +152,11 @@ class FoldsStage(Stage):
                 break
             turned += self._round(fit, parts[start : start + workers], start, workers)
         cut = limit if len(turned) < len(parts) else None
+        if cut is not None:
+            fit.note(
+                f"Time ended the comparison on other rows after {len(turned)} of {len(parts)} turns; a longer time "
+                "limit has more rows judged."
+            )
         if not turned:
             fit.narrator.end()
             save_tensors(path, {})
@@ -142,14 +166,15 @@ class FoldsStage(Stage):
         each = [fit.trials, *(unpacked(described(fit.trials), tensors) for tensors in turned)]
         trials = [self._pooled(fit, copies, judged, refitted) for copies in zip(*each, strict=True)]
         tensors = packed(trials)
-        anew = tuple(f"{at}/weights/" for at, trial in enumerate(trials) if trial.candidate.name in refitted)
+        anew = tuple(f"{at}/weights/" for at, trial in enumerate(trials) if identity(trial.candidate) in refitted)
         for number, learned in enumerate(turned):
-            kept = {n: v for n, v in learned.items() if "/outputs/" not in n and not n.startswith(anew)}
+            kept = {n: v for n, v in learned.items() if not _is_output(n) and not n.startswith(anew)}
             tensors |= {f"turn/{number}/{name}": value for name, value in kept.items()}
         save_tensors(path, tensors)
+        few = f"{len(fit.validation)} validation rows tell little apart, so"
         fit.note(
-            f"{len(fit.validation)} validation rows tell little apart, so {len(judged)} rows are judged: in "
-            f"{len(turned) + 1} parts, each by networks and models that learned from the other rows."
+            f"{few if fit.options.folds is None else 'As asked,'} {len(judged)} rows are judged: in {len(turned) + 1} "
+            "parts, each by networks and models that learned from the other rows."
         )
         return {
             "told": {"parts": len(turned) + 1, "rows": len(judged)}, "rows": judged.tolist(),
@@ -162,10 +187,9 @@ class FoldsStage(Stage):
         """Some turns at once; each is kept as soon as it is done, for a fit that is killed and goes on."""
         paths = [self._kept(fit, first + number) for number in range(len(parts))]
         turns = [_turn(fit, part) for part, path in zip(parts, paths, strict=True) if not path.exists()]
-        found = in_order(_turned, turns, workers)
-        for path in paths:
-            if not path.exists():
-                save_tensors(path, next(found))
+        missing = [path for path in paths if not path.exists()]
+        for tensors, path in zip(in_order(_turned, turns, workers), missing, strict=True):
+            save_tensors(path, tensors)
             fit.narrator.advance()
         return [load_tensors(path) for path in paths]
 
@@ -184,20 +208,22 @@ class FoldsStage(Stage):
         fit.turns = [self._learned(fit, f"turn/{number}/", tensors) for number in range(result["told"]["parts"] - 1)]
 
     def _learned(self, fit: Fit, prefix: str, tensors: Mapping[str, Tensor]) -> Learned:
-        """What one turn learned, as `_packed` left it."""
+        """What one turn learned, as `_turned` left it."""
         networks = {}
-        for name, network in fit.networks.items():
-            networks[name] = deepcopy(network)
-            load_into(networks[name], _below(f"{prefix}network/{name}/", tensors), "stages/folds.safetensors")
+        for number, modality in enumerate(fit.modalities):
+            network = networks[modality.name] = deepcopy(fit.networks[modality.name])
+            load_into(network, _below(f"{prefix}network/{number}/", tensors), "stages/folds.safetensors")
         weights = {
-            trial.candidate.name: _below(f"{prefix}{number}/weights/", tensors)
+            identity(trial.candidate): _below(f"{prefix}{number}/weights/", tensors)
             for number, trial in enumerate(fit.trials)
         }
-        return Learned(networks, {name: found for name, found in weights.items() if found})
+        return Learned(networks, {key: found for key, found in weights.items() if found})
 
     def _parts(self, fit: Fit) -> list[NDArray[np.int64]]:
         """Training rows that take turns, part by part."""
-        turns = turns_of(fit)
+        turns, asked = turns_of(fit), fit.options.folds
+        if asked is not None and asked > 1 and not validation_is_drawn(fit):
+            fit.note(f"--folds {asked} is not followed: validation rows are given, and they alone judge.")
         if turns < 1:
             return []
         labels = fit.labels.at(fit.train)
@@ -205,10 +231,13 @@ class FoldsStage(Stage):
         classes = strata(fit.source.table.take(fit.train), fit.source.schema.targets)
         fold_of = fold_rows(len(fit.train), turns, rng, classes, labels.groups)
         parts = [fit.train[fold_of == fold] for fold in range(turns)]
-        return [part for part in parts if len(part) and len(part) < len(fit.train)]
+        found = [part for part in parts if len(part) and len(part) < len(fit.train)]
+        if asked is not None and len(found) < asked - 1:
+            fit.note(f"--folds {asked}: there are rows (or groups of rows) for {len(found) + 1} parts only.")
+        return found
 
     def _refitted(self, fit: Fit) -> dict[str, dict[str, Tensor]]:
-        """Weights of classical models of the readers' features, fitted on training and validation rows, by name."""
+        """Weights of classical models of the readers' features, fitted on training and validation rows; by identity."""
         candidates = [t.candidate for t in fit.trials if t.candidate.classical and not t.candidate.encoded]
         if not candidates:
             return {}
@@ -217,8 +246,8 @@ class FoldsStage(Stage):
         order = np.argsort(fit.both)
         states = {name: np.asarray(values)[order] for name, values in fit.states.items()}
         evaluator = classical_of(replace(fit, parts=parts, states=states))
-        fitted = {one.name: evaluator.fitted(one) for one in candidates}
-        return {name: weights_of(module) for name, module in fitted.items() if module is not None}
+        fitted = {identity(one): evaluator.fitted(one, _limit(fit)) for one in candidates}
+        return {key: weights_of(module) for key, module in fitted.items() if module is not None}
 
     def _pooled(
         self, fit: Fit, copies: Sequence[Trial], judged: NDArray[np.int64],
@@ -230,16 +259,21 @@ class FoldsStage(Stage):
             fit: The fit.
             copies: The trial as the validation rows have it, then as those of every turn.
             judged: All these rows.
-            refitted: Weights by name, of what was fitted anew.
+            refitted: Weights by identity, of what was fitted anew.
         """
         trial, labels = copies[0], fit.labels.at(judged)
         outputs: tuple[Outputs, ...] = tuple(
             {task.name: np.concatenate([one[task.name] for one in turns]) for task in fit.tasks}
-            for turns in zip(*(copy.outputs for copy in copies), strict=True)
+            for turns in zip(*(copy.outputs for copy in copies), strict=False)  # parts of 500 rows have no repeats
         )
         scores = tuple(score(fit.tasks, one, labels, fit.options.metric) for one in outputs)
-        weights = refitted.get(trial.candidate.name, trial.weights)
+        weights = refitted.get(identity(trial.candidate), trial.weights)
         return replace(trial, outputs=outputs, score=mean_of(scores), scores=scores, weights=weights)
+
+
+def _is_output(name: str) -> bool:
+    """Whether a tensor of a turn is an output of a trial, by its name: PLACE/outputs/..."""
+    return name.split("/", 2)[1] == "outputs"
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

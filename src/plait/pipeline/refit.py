@@ -11,7 +11,7 @@ from torch import Tensor
 
 from plait.exceptions import InputError
 from plait.fusion.network import FusionNetwork
-from plait.pipeline._base import Fit, Stage
+from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.pipeline.finetune import raw_rows
 from plait.pipeline.run import MANIFEST, file_digest
 from plait.training.checkpoints import load_tensors, save_tensors
@@ -84,7 +84,7 @@ class RefitStage(Stage):
     """The returned predictor's weights: those of the networks that the choice reads, and of what combines them."""
 
     name = "refit"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "ensemble", "choose", "finetune")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", *COMPARED, "choose", "finetune")
 
     def files(self, fit: Fit) -> list[str]:
         """The weights."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from plait.data.atomic import write_json
-from plait.pipeline._base import Fit, Stage
+from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.pipeline.manifest import manifest
 from plait.pipeline.run import MANIFEST
 from plait.report.page import write_report
@@ -15,7 +15,7 @@ class ReportStage(Stage):
     """`plait.json`, with which the run is finished, and `report.html`."""
 
     name = "report"
-    after: ClassVar[tuple[str, ...]] = ("split", "decode", "ensemble", "choose", "thresholds", "refit", "test")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", *COMPARED, "choose", "thresholds", "refit", "test")
 
     def files(self, fit: Fit) -> list[str]:
         """Both."""

@@ -13,8 +13,9 @@ from plait.fusion.architecture import Architecture
 from plait.fusion.candidates import Candidate
 from plait.fusion.space import FusionSpace
 from plait.pipeline._base import Fit, Stage
-from plait.pipeline.evaluate import RESERVE, evaluator_of, kept_for_turns
+from plait.pipeline.evaluate import RESERVE, evaluator_of
 from plait.pipeline.screen import screening_of
+from plait.pipeline.turns import kept_for_turns
 from plait.search._base import Strategy
 from plait.search.cka import layer_similarities
 from plait.search.ledger import Ledger

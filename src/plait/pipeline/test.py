@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plait.data.batches import Rows
 from plait.explain.robustness import robustness
-from plait.pipeline._base import Fit, Stage
+from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.pipeline.cache import encode_rows
 from plait.pipeline.finetune import raw_rows
 from plait.pipeline.narrator import Narrator
@@ -27,7 +27,7 @@ class TestStage(Stage):
 
     __test__ = False  # not a pytest class
     name = "test"
-    after: ClassVar[tuple[str, ...]] = ("refit", "choose", "thresholds")
+    after: ClassVar[tuple[str, ...]] = (*COMPARED, "choose", "thresholds", "refit")
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Score all candidates on the test rows; null figures where there are none."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from plait.pipeline._base import Fit, Stage
+from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.search.evaluator import crossed
 from plait.search.thresholds import METRICS, thresholds, told
 from plait.tasks._base import TASK_KIND_REGISTRY
@@ -19,7 +19,7 @@ class ThresholdStage(Stage):
     """Offsets of log probabilities by task, from validation rows; kept where they gain more than a standard error."""
 
     name = "thresholds"
-    after: ClassVar[tuple[str, ...]] = ("split", "ensemble", "choose", "finetune")
+    after: ClassVar[tuple[str, ...]] = ("split", *COMPARED, "choose", "finetune")
 
     def inputs(self, fit: Fit) -> list[str]:
         """Metric and seed."""

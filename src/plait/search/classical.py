@@ -81,15 +81,23 @@ class ClassicalEvaluator:
         widths = self.evaluator.widths[name]
         return np.asarray(self.evaluator.train.inputs[name][rows, sum(widths[:-2]) : sum(widths[:-1])])
 
+    def limit(self, candidates: Sequence[Candidate], budget: float) -> float:
+        """Seconds that one fit may cost where all together may cost a budget, by `Family.cost`; perhaps infinite."""
+        found = level(
+            [cost for one in candidates if one.classical for cost in self.fitting.costs(one.classical)], budget
+        )
+        self.cut = found < float("inf")
+        return found
+
     def evaluate(
-        self, candidates: Sequence[Candidate], budget: float, left: Callable[[], float] | None = None,
+        self, candidates: Sequence[Candidate], limit: float, left: Callable[[], float] | None = None,
         advance: Advance | None = None,
     ) -> tuple[list[Trial], list[str]]:  # fmt: skip
         """Trials of the candidates, the cheapest first.
 
         Args:
             candidates: Classical ones.
-            budget: Seconds that all fits may cost, by `Family.cost`: the dearest are fitted on fewer rows.
+            limit: Seconds that one fit may cost, by `Family.cost`: what costs more is fitted on fewer rows.
             left: Seconds by the clock; without any, the rest is left out. None reads no clock.
             advance: Told the name of every candidate that is done.
 
@@ -97,8 +105,6 @@ class ClassicalEvaluator:
             The trials, and the names of those that were left out: too dear, or no time left.
         """
         costs = {one.name: self.fitting.costs(one.classical) for one in candidates if one.classical}
-        limit = level([cost for found in costs.values() for cost in found], budget)
-        self.cut = limit < float("inf")
         trials, out = [], []
         for candidate in sorted(candidates, key=lambda one: (sum(costs[one.name]), one.name)):
             started = time.monotonic()
