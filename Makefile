@@ -10,7 +10,7 @@ demo: $(VENV)/.core  ## install, then learn the data set that ships with the pac
 	$(BIN)/plait demo --out demo-run
 
 test: $(VENV)/.dev lint  ## install, then every check that CI makes
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
