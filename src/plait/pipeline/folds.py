@@ -142,6 +142,9 @@ class FoldsStage(Stage):
     def work(self, fit: Fit) -> dict[str, Any]:
         """Turn by turn."""
         path, parts, limit = fit.run.path / self.files(fit)[0], self._parts(fit), fit.options.limit
+        if not parts:
+            save_tensors(path, {})
+            return {"told": None, "rows": [], "trials": [], "cut": None}
         names = [f"encode-{number}" for number in range(len(fit.modalities))]
         cost = sum(fit.seconds[name] for name in [*names, "classical", "evaluate"])
         workers = _workers(fit, len(parts)) if cost > WORTHWHILE else 1
