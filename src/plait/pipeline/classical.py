@@ -13,7 +13,10 @@ from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
 BUDGET = 20.0
-"""Seconds that fitting may cost, by estimates from shapes alone: no clock has a say. Turns of judging share them."""
+"""Seconds that fitting may cost, by estimates from shapes alone: no clock has a say."""
+
+TURN_BUDGET = 10.0
+"""The same where rows take turns at being judged, for every turn."""
 
 SHARE = 0.1
 """Share of the time left that it may take where time is limited."""
@@ -52,7 +55,7 @@ class ClassicalStage(Stage):
         seconds = None if limit is None else max(0.0, fit.clock.left - RESERVE * limit) * SHARE
         end = None if seconds is None else fit.clock.left - seconds
         evaluator = classical_of(fit)
-        budget = BUDGET / (1 + turns_of(fit))
+        budget = TURN_BUDGET if turns_of(fit) else BUDGET
         each = evaluator.limit(candidates, budget if seconds is None else min(budget, seconds))
         trials, out = evaluator.evaluate(
             candidates, each, None if end is None else lambda: fit.clock.left - end,
