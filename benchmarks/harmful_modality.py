@@ -17,7 +17,7 @@ import tempfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,6 @@ def measured(split: int, arguments: Any, folder: Path) -> dict[str, Any]:
     from sklearn.metrics import r2_score
     from sklearn.model_selection import train_test_split
 
-    import plait
-
     seed = arguments.seed + split
     houses = tables.houses()
     frame = pd.concat(houses.parts, ignore_index=True)
@@ -77,14 +75,9 @@ def measured(split: int, arguments: Any, folder: Path) -> dict[str, Any]:
     for name, photos in zip(PLAIT, (True, False), strict=True):
         run = folder / f"{'photos' if photos else 'attributes'}-{seed}"
         columns = [*(tables.PHOTOS if photos else ()), *tables.ATTRIBUTES]
-        predictor = (
-            plait.load(run)
-            if (run / "plait.json").exists()
-            else plait.fit(
-                frame.iloc[train][[*columns, "price"]], "price", test=frame.iloc[test][[*columns, "price"]],
-                trials=arguments.trials, seed=seed, out=run, resume=True,
-                modalities={"photos": list(tables.PHOTOS)} if photos else None,
-            )
+        predictor = harness.fitted(
+            run, frame.iloc[train][[*columns, "price"]], "price", test=frame.iloc[test][[*columns, "price"]],
+            trials=arguments.trials, seed=seed, modalities={"photos": list(tables.PHOTOS)} if photos else None,
         )  # fmt: skip
         guesses = predictor.predict(frame.iloc[test][columns])["price"].to_numpy()
         scores[name] = float(r2_score(prices[test], guesses))
@@ -103,7 +96,7 @@ def summed(fits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for name in fits[0]["scores"]:
         values = [one["scores"][name] for one in fits]
         differences = [one["scores"][PLAIT[0]] - value for one, value in zip(fits, values, strict=True)]
-        error = stdev(differences) / len(fits) ** 0.5 if len(fits) > 1 else None
+        error = harness.standard_error(differences)
         found.append(
             {"name": name, "mean": fmean(values), "scores": values, "difference": fmean(differences), "error": error}
         )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 DATA = "PLAIT_DATA"
@@ -48,6 +49,20 @@ def one_core() -> Iterator[int | None]:
         yield core
     finally:
         os.sched_setaffinity(0, before)
+
+
+def fitted(run: Path, table: Any, target: Any, **options: Any) -> Any:
+    """The predictor of a run folder: loaded where it is finished, learned or gone on with where it is not."""
+    import plait
+
+    return (
+        plait.load(run) if (run / "plait.json").exists() else plait.fit(table, target, out=run, resume=True, **options)
+    )
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean; None for a single value."""
+    return stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
 
 
 def machine() -> dict[str, Any]:

@@ -20,7 +20,7 @@ import tempfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -85,8 +85,6 @@ def measured(name: str, split: int, arguments: Any, folder: Path) -> dict[str, A
     """One split."""
     from sklearn.model_selection import train_test_split
 
-    import plait
-
     seed = arguments.seed + split
     found, labels = views(name)
     train, test = train_test_split(np.arange(len(labels)), test_size=TEST, stratify=labels, random_state=seed)
@@ -96,13 +94,9 @@ def measured(name: str, split: int, arguments: Any, folder: Path) -> dict[str, A
         for rows in (train, test)
     ]
     run = folder / f"{name}-{arguments.noise}-{seed}"
-    predictor = (
-        plait.load(run)
-        if (run / "plait.json").exists()
-        else plait.fit(
-            frames[0], "class", test=frames[1], metric="accuracy", trials=arguments.trials, seed=seed, out=run,
-            kinds={"class": "multiclass"}, resume=True,
-        )
+    predictor = harness.fitted(
+        run, frames[0], "class", test=frames[1], metric="accuracy", trials=arguments.trials, seed=seed,
+        kinds={"class": "multiclass"},
     )  # fmt: skip
     ours = np.asarray(predictor.predict(frames[1].drop(columns="class"))["class"] == labels[test])
     theirs = stack(found, labels, train, test, seed)
@@ -117,10 +111,6 @@ def measured(name: str, split: int, arguments: Any, folder: Path) -> dict[str, A
 def summed(fits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Means and standard errors over the splits of one set."""
     differences = [one["plait"] - one["stack"] for one in fits]
-
-    def error(values: Sequence[float]) -> float | None:
-        return stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
-
     told: dict[str, Any] = {
         "set": fits[0]["set"],
         "splits": len(fits),
@@ -128,9 +118,13 @@ def summed(fits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     for name in ("plait", "stack"):
         values = [one[name] for one in fits]
-        told |= {name: fmean(values), f"{name}_error": error(values)}
+        told |= {name: fmean(values), f"{name}_error": harness.standard_error(values)}
     noise = [name for one in fits for name in one["used"] if name.startswith("noise")]
-    return told | {"difference": fmean(differences), "difference_error": error(differences), "noise_used": len(noise)}
+    return told | {
+        "difference": fmean(differences),
+        "difference_error": harness.standard_error(differences),
+        "noise_used": len(noise),
+    }
 
 
 def readable(figures: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import tempfile
 from argparse import ArgumentParser
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,6 @@ def measured(arguments: Any, folder: Path) -> list[dict[str, Any]]:
     """What the recipe tells of every fold."""
     from sklearn.model_selection import GroupKFold
 
-    import plait
     from plait.recipes.toxicity import Toxicity
 
     recipe = Toxicity()
@@ -52,13 +51,9 @@ def measured(arguments: Any, folder: Path) -> list[dict[str, Any]]:
         prepared = recipe.prepare(table.assign(set=parts))
         run = folder / f"fold-{number}"
         limit = None if arguments.trials else arguments.time_limit
-        predictor = (
-            plait.load(run)
-            if (run / "plait.json").exists()
-            else plait.fit(
-                prepared.train, prepared.targets, test=prepared.test, out=run, trials=arguments.trials,
-                time_limit=limit, seed=arguments.seed, resume=True, **prepared.options,
-            )
+        predictor = harness.fitted(
+            run, prepared.train, prepared.targets, test=prepared.test, trials=arguments.trials, time_limit=limit,
+            seed=arguments.seed, **prepared.options,
         )  # fmt: skip
         told = recipe.tell(predictor, prepared, arguments.seed)
         harness.say(f"fold {number}: " + "\n".join(told.lines))
@@ -77,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     models = []
     for name, values in scores.items():
         differences = [ours - value for ours, value in zip(scores[PLAIT], values, strict=True)]
-        error = stdev(differences) / len(folds) ** 0.5 if len(folds) > 1 else 0.0
+        error = harness.standard_error(differences) or 0.0
         models.append(
             {
                 "name": name, "mean": fmean(values), "folds": values, "difference": fmean(differences), "error": error,

@@ -40,7 +40,7 @@ from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
 from plait.tasks.intervals import with_intervals
 from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_all
-from plait.training.checkpoints import load_into
+from plait.training.checkpoints import below, load_into
 from plait.training.model import Bag, Model, UnimodalNetwork, ValuesOnly
 
 BadRows = Literal["fail", "skip"]
@@ -206,7 +206,7 @@ class Predictor:
     def _bag(self, described: Mapping[str, Any]) -> Bag:
         tensors = load_weights(self.run, self.manifest)
         models = range(int(self.manifest["weights"].get("models", 1)))
-        return Bag([self._model(described, _part(tensors, place_of(number))) for number in models])
+        return Bag([self._model(described, below(place_of(number), tensors)) for number in models])
 
     def _model(self, described: Mapping[str, Any], tensors: Mapping[str, Any]) -> Model:
         path = self.run / WEIGHTS
@@ -217,10 +217,10 @@ class Predictor:
             for name in self.candidate.used
         }
         for number, network in enumerate(networks.values()):
-            load_into(network, _part(tensors, f"network/{number}/"), str(path))
+            load_into(network, below(f"network/{number}/", tensors), str(path))
         widths = {name: entry["widths"] for name, entry in described.items()}
         decision = self.candidate.build(widths, self.tasks, self.readers)
-        load_into(decision, _part(tensors, "decision/"), str(path))
+        load_into(decision, below("decision/", tensors), str(path))
         return Model(networks, decision, self.tasks).eval().requires_grad_(False)
 
     def predict(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
@@ -410,7 +410,3 @@ def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:
     """The labels, but for those of bad rows."""
     keep = np.array([row not in bad for row in range(len(labels))])
     return Labels(labels.targets, {name: mask & keep for name, mask in labels.labelled.items()}, labels.groups)
-
-
-def _part(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -31,7 +31,7 @@ from plait.search.evaluator import Trial
 from plait.search.screening import Screening
 from plait.tasks._base import Task
 from plait.tasks.score import Labels
-from plait.training.checkpoints import load_into
+from plait.training.checkpoints import below, load_into
 from plait.training.model import Model, UnimodalNetwork
 
 
@@ -119,8 +119,8 @@ class Learned:
         found = {name: tensor for name, tensor in otherwise.items() if not name.startswith("members.")}
         for number, member in enumerate(candidate.members):
             prefix = f"members.{number}."
-            own = {n.removeprefix(prefix): tensor for n, tensor in otherwise.items() if n.startswith(prefix)}
-            found |= {f"{prefix}{name}": tensor for name, tensor in self.of(member, own).items()}
+            own = self.of(member, below(prefix, otherwise))
+            found |= {f"{prefix}{name}": tensor for name, tensor in own.items()}
         return found
 
 

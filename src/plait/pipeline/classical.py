@@ -24,9 +24,13 @@ SHARE = 0.1
 
 def classical_of(fit: Fit) -> ClassicalEvaluator:
     """Fits classical models on the training rows and scores them on the validation rows."""
-    rows = fit.both
-    raw = [name for name in fit.networks if fit.readers[name].has_features]
-    return ClassicalEvaluator(evaluator_of(fit), {name: fit.decoded[name].values[rows] for name in raw}, fit.readers)
+    values = {name: fit.decoded[name].values[fit.both] for name in _read_raw(fit)}
+    return ClassicalEvaluator(evaluator_of(fit), values, fit.readers)
+
+
+def _read_raw(fit: Fit) -> list[str]:
+    """Modalities of which classical models read what the reader has, not hidden states."""
+    return [name for name in fit.networks if fit.readers[name].has_features]
 
 
 class ClassicalStage(Stage):
@@ -48,8 +52,7 @@ class ClassicalStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Fit, score, keep."""
-        raw = [name for name in fit.networks if fit.readers[name].has_features]
-        candidates = classical_competitors(list(fit.networks), fit.results["screen"]["kept"], raw)
+        candidates = classical_competitors(list(fit.networks), fit.results["screen"]["kept"], _read_raw(fit))
         fit.narrator.begin("Fitting classical models", len(candidates))
         limit = fit.options.limit
         seconds = None if limit is None else max(0.0, fit.clock.left - RESERVE * limit) * SHARE

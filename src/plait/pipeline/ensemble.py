@@ -37,10 +37,9 @@ class EnsembleStage(Stage):
         ensemble = ensemble_of(
             competing, fit.tasks, labels, lambda repeat: crossed(labels, options.seed, repeat), options.metric
         )
-        made = [*composed, *([ensemble] if ensemble else [])]
-        Ledger(fit.run.path / "trials.sqlite").record(
-            [*competing, *made[len(composed) :]], "competitors", 0, options.seed
-        )
+        selected = [ensemble] if ensemble else []
+        made = [*composed, *selected]
+        Ledger(fit.run.path / "trials.sqlite").record([*competing, *selected], "competitors", 0, options.seed)
         save_tensors(fit.run.path / self.files(fit)[0], packed(made))
         return {"trials": described(made), "sharing": shares}
 

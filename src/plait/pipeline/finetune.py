@@ -16,7 +16,7 @@ from plait.pipeline.evaluate import RESERVE
 from plait.search.choosing import bootstrap_scores, intervals, standard_error
 from plait.search.evaluator import Trial
 from plait.tasks.score import score
-from plait.training.checkpoints import load_into, load_tensors, save_tensors
+from plait.training.checkpoints import below, load_into, load_tensors, save_tensors
 from plait.training.loop import Plan, Trainer
 from plait.training.model import Model
 
@@ -123,8 +123,7 @@ class FinetuneStage(Stage):
         tensors = load_tensors(fit.run.path / self.files(fit)[0])
         trial, choice, told = fit.trials[fit.chosen.chosen], fit.chosen, result["told"]
         model = self._model(fit, trial)
-        weights = {n.removeprefix("model/"): value for n, value in tensors.items() if n.startswith("model/")}
-        load_into(model, weights, "stages/finetune.safetensors")
+        load_into(model, below("model/", tensors), "stages/finetune.safetensors")
         fit.finetuned = model.eval().requires_grad_(False)
         outputs = {task.name: tensors[f"outputs/{task.name}"].numpy() for task in fit.tasks}
         name = f"{trial.candidate.name}, fine-tuned"

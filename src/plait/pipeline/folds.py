@@ -33,7 +33,7 @@ from plait.search.evaluator import Trial, mean_of, weights_of
 from plait.tasks._base import TASK_KIND_REGISTRY
 from plait.tasks.score import Outputs, score
 from plait.tasks.targets import strata
-from plait.training.checkpoints import load_into, load_tensors, save_tensors
+from plait.training.checkpoints import below, load_into, load_tensors, save_tensors
 
 WORTHWHILE: Final = 8.0
 """Turns that take more seconds than this go to processes of their own, which take some to start."""
@@ -215,9 +215,9 @@ class FoldsStage(Stage):
         networks = {}
         for number, modality in enumerate(fit.modalities):
             network = networks[modality.name] = deepcopy(fit.networks[modality.name])
-            load_into(network, _below(f"{prefix}network/{number}/", tensors), "stages/folds.safetensors")
+            load_into(network, below(f"{prefix}network/{number}/", tensors), "stages/folds.safetensors")
         weights = {
-            identity(trial.candidate): _below(f"{prefix}{number}/weights/", tensors)
+            identity(trial.candidate): below(f"{prefix}{number}/weights/", tensors)
             for number, trial in enumerate(fit.trials)
         }
         return Learned(networks, {key: found for key, found in weights.items() if found})
@@ -277,8 +277,3 @@ class FoldsStage(Stage):
 def _is_output(name: str) -> bool:
     """Whether a tensor of a turn is an output of a trial, by its name: PLACE/outputs/..."""
     return name.split("/", 2)[1] == "outputs"
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors whose names begin so, without that."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -40,7 +40,9 @@ class TestStage(Stage):
         labels = fit.labels.at(fit.test)
         present = {name: fit.decoded[name].present[fit.test] for name in states[0]}
         rows = Rows(states[0], present, index=np.arange(len(fit.test)))
-        asked = [self._asked(fit, position, states) for position in range(len(fit.trials))]
+        raw = sorted({name for trial in fit.trials for name in trial.candidate.raw})
+        values = {name: fit.decoded[name].values[fit.test] for name in raw}
+        asked = [self._asked(fit, position, states, values) for position in range(len(fit.trials))]
         told = [ask(rows) for ask in asked]
         outputs = [{name: values.numpy() for name, values in one.items()} for one in told]
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
@@ -63,7 +65,11 @@ class TestStage(Stage):
         }
 
     def _asked(
-        self, fit: Fit, position: int, states: Sequence[Mapping[str, NDArray[np.float32]]]
+        self,
+        fit: Fit,
+        position: int,
+        states: Sequence[Mapping[str, NDArray[np.float32]]],
+        values: Mapping[str, NDArray[Any]],
     ) -> Callable[[Rows], dict[str, Tensor]]:
         """What a trial says of the test rows, of which only presence is taken from what is asked.
 
@@ -71,12 +77,13 @@ class TestStage(Stage):
             fit: The fit.
             position: The trial's.
             states: Hidden states of the test rows by modality, for the fit's own networks and for those of every turn.
+            values: The readers' arrays of the test rows, by modality, of all that some trial reads so.
         """
         trial = fit.trials[position]
         if fit.finetuned is not None and position == fit.chosen.chosen:  # its networks are its own
             model, raw = fit.finetuned, raw_rows(fit, fit.finetuned.names).at(fit.test)
             return lambda rows: model.predict(replace(raw, present=_spread(fit, raw, rows)))
-        values = {name: fit.decoded[name].values[fit.test] for name in trial.candidate.raw}
+        read = {name: values[name] for name in trial.candidate.raw}
         bag = Bag(
             [
                 Model({n: CachedStates(fit.networks[n].widths) for n in module.modalities}, module, fit.tasks)
@@ -84,7 +91,7 @@ class TestStage(Stage):
             ]
         )
         return lambda rows: bag.predict(
-            [replace(rows, inputs=states[number], values=values) for number in range(len(bag.models))], 4096
+            [replace(rows, inputs=states[number], values=read) for number in range(len(bag.models))], 4096
         )
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:

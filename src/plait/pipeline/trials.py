@@ -11,6 +11,7 @@ from torch import Tensor
 
 from plait.fusion.candidates import Candidate
 from plait.search.evaluator import Trial
+from plait.training.checkpoints import below
 
 
 def described(trials: Sequence[Trial]) -> list[dict[str, Any]]:
@@ -49,12 +50,11 @@ def _unpacked(number: int, told: Mapping[str, Any], tensors: Mapping[str, Tensor
         if name.startswith(f"{number}/outputs/"):
             seed, task = name.split("/", 3)[2:]
             seeds.setdefault(int(seed), {})[task] = tensor.numpy()
-    prefix = f"{number}/weights/"
     return Trial(
         Candidate.model_validate(told["candidate"]),
         tuple(seeds[seed] for seed in sorted(seeds)),
         told["score"],
         tuple(told["scores"]),
         float(told["seconds"]),
-        {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)},
+        below(f"{number}/weights/", tensors),
     )

@@ -63,3 +63,8 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
         raise InputError(f"{what} does not hold the weights it should: {', '.join(wrong[:5])}. Was it altered?")
     with torch.no_grad():
         module.load_state_dict(dict(tensors))
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
