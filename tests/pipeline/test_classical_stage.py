@@ -109,7 +109,7 @@ def test_the_predictor_says_what_the_test_stage_saw(
 
         def select(pool: Any, rows: Any) -> Any:
             counts = np.zeros(len(pool.told["label"]), np.int64)
-            counts[[0, 4, len(counts) - 1]] = (2, 1, 1)
+            counts[[0, len(counts) // 2, len(counts) - 1]] = (2, 1, 1)
             return counts
 
         monkeypatch.setattr(ensemble._Pool, "select", select)

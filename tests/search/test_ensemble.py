@@ -10,7 +10,7 @@ from made_search import BOTH, SIZE, evaluator_of, labels_of, trial_of
 from plait.fusion import Candidate
 from plait.fusion.architecture import concat_of
 from plait.search.competitors import competitors
-from plait.search.ensemble import MOST, _Pool, ensemble_of
+from plait.search.ensemble import MOST, _Pool, ensemble_of, ensembles
 from plait.tasks.score import score
 from plait.training import Model, Plan
 from plait.training.model import CachedStates
@@ -55,6 +55,36 @@ def test_one_trial_is_no_ensemble() -> None:
     assert ensemble_of(trials[:1], (SIZE,), labels, folds_of(200)) is None
     spoilt = trial_of("no score", "late", [np.full(200, np.nan)], None)
     assert ensemble_of([trials[0], spoilt], (SIZE,), labels, folds_of(200)) is None
+
+
+def of_views(tabular: int, image: int, rows: int = 400):
+    """Models of the table, each right up to a noise of its own, of images that know less, and one of both."""
+    labels = labels_of(rows, 0, tasks=(SIZE,))
+    rng = np.random.default_rng(0)
+    truth = labels.targets["size"]
+    made = []
+    for modality, count, noise in (("tabular", tabular, 1.0), ("image", image, 3.0)):
+        for number in range(count):
+            told = truth + noise * rng.normal(size=rows)
+            made.append(trial_of(f"{modality} {number}", "unimodal", [told], 1 / noise, (modality,)))
+    return labels, [*made, trial_of("both", "late", [truth + rng.normal(size=rows)], 1.0, ("image", "tabular"))]
+
+
+def test_averaging_several_models_of_one_modality_competes_too() -> None:
+    """Else the gain of averaging would be told as one of fusion."""
+    labels, trials = of_views(4, 2)
+    every, alone = ensembles(trials, (SIZE,), labels, folds_of(400))
+    assert (every.candidate.name, alone.candidate.name) == ("ensemble", "ensemble of tabular")
+    assert alone.candidate.used == ("tabular",)
+    assert alone.candidate.cost < every.candidate.cost
+    assert alone.score > max(score((SIZE,), trial.outputs[0], labels) for trial in trials) + 0.1
+
+
+@pytest.mark.parametrize(("tabular", "image", "kept"), [(1, 2, 7), (3, 0, 3)])
+def test_one_model_or_one_modality_is_no_ensemble_of_its_own(tabular: int, image: int, kept: int) -> None:
+    labels, trials = of_views(tabular, image)
+    found = ensembles(trials[:kept], (SIZE,), labels, folds_of(400))
+    assert [one.candidate.name for one in found] == ["ensemble"]
 
 
 def test_selection_is_greedy_from_the_best_one_on() -> None:

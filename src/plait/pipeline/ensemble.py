@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from plait.pipeline._base import Fit, Stage
 from plait.pipeline.trials import described, packed, unpacked
 from plait.search.competitors import CONCAT
-from plait.search.ensemble import ensemble_of
+from plait.search.ensemble import ensembles
 from plait.search.evaluator import Trial, crossed
 from plait.search.ledger import Ledger
 from plait.search.sharing import sharing, together
@@ -34,10 +34,9 @@ class EnsembleStage(Stage):
         labels, options = fit.labels.at(fit.judged), fit.options
         composed, shares = self._composed(fit, labels)
         competing = [*(trial for trial in fit.trials if not trial.candidate.only), *composed]
-        ensemble = ensemble_of(
+        selected = ensembles(
             competing, fit.tasks, labels, lambda repeat: crossed(labels, options.seed, repeat), options.metric
         )
-        selected = [ensemble] if ensemble else []
         made = [*composed, *selected]
         Ledger(fit.run.path / "trials.sqlite").record([*competing, *selected], "competitors", 0, options.seed)
         save_tensors(fit.run.path / self.files(fit)[0], packed(made))

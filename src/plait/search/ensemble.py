@@ -69,9 +69,34 @@ class _Pool:
         return kept
 
 
-def ensemble_of(
+def ensembles(
     trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, folds: Callable[[int], NDArray[np.int64]],
     metric: str | None = None,
+) -> list[Trial]:  # fmt: skip
+    """The ensemble of all trials, and where they read several modalities, one of those that read the best one alone.
+
+    Without the second, averaging would be taken for fusion: of one modality, too, several models are better than one.
+
+    Args:
+        trials: What may be taken; one that has no score is not.
+        tasks: The tasks.
+        labels: Targets of the validation rows.
+        folds: Fold of every validation row, by repeat.
+        metric: What the trials are scored by; None for the default score.
+    """
+    known = [trial for trial in trials if trial.score is not None]
+    found = [ensemble_of(known, tasks, labels, folds, metric)]
+    alone = [trial for trial in known if len(trial.candidate.used) == 1]
+    if 0 < len(alone) < len(known):
+        name = max((float(trial.score or 0.0), trial.candidate.used) for trial in alone)[1][0]
+        same = [trial for trial in alone if trial.candidate.used == (name,)]
+        found.append(ensemble_of(same, tasks, labels, folds, metric, f"{NAME} of {name}"))
+    return [one for one in found if one is not None]
+
+
+def ensemble_of(
+    trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, folds: Callable[[int], NDArray[np.int64]],
+    metric: str | None = None, name: str = NAME,
 ) -> Trial | None:  # fmt: skip
     """Select an ensemble from trials, with replacement, by the default score (Caruana et al. 2004).
 
@@ -83,6 +108,7 @@ def ensemble_of(
         labels: Targets of the validation rows.
         folds: Fold of every validation row, by repeat.
         metric: What the trial is scored by; None for the default score.
+        name: What the leaderboard calls it.
 
     Returns:
         The ensemble as a trial of its own; None with fewer than two trials to take from.
@@ -96,12 +122,12 @@ def ensemble_of(
     for fold in range(FOLDS):
         inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         if len(inside) and len(outside):
-            for name, values in _mixed(known, tasks, pool.select(outside), inside).items():
-                told[name][inside] = values
+            for task, values in _mixed(known, tasks, pool.select(outside), inside).items():
+                told[task][inside] = values
     counts = pool.select(np.arange(len(labels)))
     places = [int(place) for place in np.flatnonzero(counts)]
     candidate = Candidate(
-        name=NAME, kind="ensemble", members=tuple(known[place].candidate for place in places),
+        name=name, kind="ensemble", members=tuple(known[place].candidate for place in places),
         counts=tuple(int(counts[place]) for place in places),
     )  # fmt: skip
     weights = {
