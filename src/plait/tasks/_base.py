@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -82,12 +82,14 @@ class TaskKind(ABC):
     Attributes:
         metrics: Names of its metrics, the first is the one shown first.
         classification: Whether its answers are classes.
-        most_ranked: Of no more classes than this `measure_under` gives the metrics that rank every class's rows.
+        ranking: Names of the metrics that rank the rows once for every class.
+        most_ranked: Of no more classes than this they are given with intervals.
     """
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     classification: ClassVar[bool]
+    ranking: ClassVar[tuple[str, ...]] = ()
     most_ranked: ClassVar[int] = 1
 
     @abstractmethod
@@ -152,22 +154,35 @@ class TaskKind(ABC):
             names: Which metrics; all if empty.
         """
 
-    @abstractmethod
     def measure_under(
         self,
         task: Task,
         probabilities: NDArray[np.float64],
         targets: NDArray[np.float64],
         weights: NDArray[np.float64],
+        names: tuple[str, ...] = (),
     ) -> dict[str, NDArray[np.float64]]:
-        """All metrics of finite answers under several weightings of the rows, [draws]; NaN where one is undefined.
+        """Metrics of finite answers under several weightings of the rows, [draws]; NaN where one is undefined.
 
         Args:
             task: The task.
             probabilities: [rows, outputs] as `probabilities` gives them.
             targets: [rows], encoded.
             weights: Whole numbers [draws, rows]; 2 is the row twice.
+            names: Which; all by default.
         """
+        formulas = self.formulas_under(task, probabilities, targets, weights)
+        return {name: formulas[name]() for name in names or self.metrics}
+
+    @abstractmethod
+    def formulas_under(
+        self,
+        task: Task,
+        probabilities: NDArray[np.float64],
+        targets: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> dict[str, Callable[[], NDArray[np.float64]]]:
+        """Every metric by name as `measure_under` gives it, worked out when it is called."""
 
 
 TASK_KIND_REGISTRY: Registry[TaskKind] = Registry("task kind")

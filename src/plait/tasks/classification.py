@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ class Multiclass(TaskKind):
     name: ClassVar[str] = "multiclass"
     classification: ClassVar[bool] = True
     most_ranked: ClassVar[int] = 50
+    ranking: ClassVar[tuple[str, ...]] = ("auroc", "average_precision")
     thresholds: ClassVar[bool] = True
     """Whether offsets decide what is answered."""
 
@@ -109,29 +111,27 @@ class Multiclass(TaskKind):
             "log_loss": lambda: float(_log_losses(probabilities, truth).mean()) if seen.all() else None,
         }
 
-    def measure_under(
+    def formulas_under(
         self,
         task: Task,
         probabilities: NDArray[np.float64],
         targets: NDArray[np.float64],
         weights: NDArray[np.float64],
-    ) -> dict[str, NDArray[np.float64]]:
-        """As `TaskKind.measure_under`; AUROC and average precision are NaN for more than `most_ranked` classes."""
+    ) -> dict[str, Callable[[], NDArray[np.float64]]]:
+        """As `TaskKind.formulas_under`."""
         truth = targets.astype(np.int64)
         guess, seen = self.guess(task, probabilities), truth >= 0
+        ranked = cache(lambda: weighted.one_vs_rest(truth[seen], probabilities[seen], weights[:, seen]))
         nothing = np.full(len(weights), np.nan)
-        auroc = precision = nothing
-        if probabilities.shape[1] <= self.most_ranked:
-            auroc, precision = weighted.one_vs_rest(truth[seen], probabilities[seen], weights[:, seen])
-        found = {
+        return {
             **{
-                name: self.figure(name, truth, guess, weights) for name in ("accuracy", "balanced_accuracy", "macro_f1")
+                name: partial(self.figure, name, truth, guess, weights)
+                for name in ("accuracy", "balanced_accuracy", "macro_f1")
             },
-            "auroc": auroc,
-            "average_precision": precision,
-            "log_loss": weighted.mean(_log_losses(probabilities, truth), weights) if seen.all() else nothing,
+            "auroc": lambda: ranked()[0],
+            "average_precision": lambda: ranked()[1],
+            "log_loss": lambda: weighted.mean(_log_losses(probabilities, truth), weights) if seen.all() else nothing,
         }
-        return {name: found.get(name, nothing) for name in self.metrics}
 
 
 class Binary(Multiclass):

@@ -67,7 +67,7 @@ def _intervals(
     weights = np.concatenate([np.ones((1, kept)), counts])[:, (some.cumsum() - 1)[units[taken]]]
     found = _under(tasks, outputs, labels, rows[taken], weights)
     shrunk = float(np.sqrt(kept / size))
-    return {name: _ends(found[name], point, shrunk) for name, point in points.items()}
+    return {name: _ends(found[name], point, shrunk) if name in found else None for name, point in points.items()}
 
 
 def _some_units(units: NDArray[np.int64], size: int, most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -82,7 +82,7 @@ def _some_units(units: NDArray[np.int64], size: int, most: int, rng: np.random.G
 def _under(
     tasks: Sequence[Task], outputs: Outputs, labels: Labels, rows: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """Metrics [weightings] of a column: the mean over its tasks."""
+    """Metrics [weightings] of a column: the mean over its tasks. Without those that would rank too many classes."""
     each = []
     for task in tasks:
         kind = TASK_KIND_REGISTRY[task.kind]
@@ -90,7 +90,10 @@ def _under(
         truth = labels.targets[task.name][rows].astype(np.float64)
         if not np.isfinite(chances).all():
             return {name: np.full(len(weights), np.nan) for name in kind.metrics}
-        each.append(kind.measure_under(task, chances, truth, weights))
+        told = kind.metrics
+        if chances.shape[1] > kind.most_ranked:
+            told = tuple(name for name in told if name not in kind.ranking)
+        each.append(kind.measure_under(task, chances, truth, weights, told))
     return {name: known_mean(np.stack([one[name] for one in each])) for name in each[0]}
 
 

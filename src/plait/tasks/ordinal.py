@@ -96,24 +96,25 @@ class Ordinal(Multiclass):
             "spearman": lambda: float(spearmanr(guess, truth).statistic) if ranked else None,
         }
 
-    def measure_under(
+    def formulas_under(
         self,
         task: Task,
         probabilities: NDArray[np.float64],
         targets: NDArray[np.float64],
         weights: NDArray[np.float64],
-    ) -> dict[str, NDArray[np.float64]]:
-        """As `TaskKind.measure_under`."""
-        found = super().measure_under(task, probabilities, targets, weights)
+    ) -> dict[str, Callable[[], NDArray[np.float64]]]:
+        """As `TaskKind.formulas_under`."""
+        found = super().formulas_under(task, probabilities, targets, weights)
         truth, guess = targets.astype(np.int64), self.guess(task, probabilities)
         if (truth < 0).any():
-            return found
+            nothing = np.full(len(weights), np.nan)
+            return found | dict.fromkeys(("mae", "rmse", "spearman"), lambda: nothing)
         values = class_values(task)
         error = values[guess] - values[truth]
         return found | {
-            "mae": weighted.mean(np.abs(error), weights),
-            "rmse": np.sqrt(weighted.mean(error**2, weights)),
-            "spearman": weighted.spearman(guess.astype(np.float64), truth.astype(np.float64), weights),
+            "mae": lambda: weighted.mean(np.abs(error), weights),
+            "rmse": lambda: np.sqrt(weighted.mean(error**2, weights)),
+            "spearman": lambda: weighted.spearman(guess.astype(np.float64), truth.astype(np.float64), weights),
         }
 
 

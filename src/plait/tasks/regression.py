@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,21 +62,21 @@ class Regression(TaskKind):
         }
         return {name: found[name] for name in wanted}
 
-    def measure_under(
+    def formulas_under(
         self,
         task: Task,
         probabilities: NDArray[np.float64],
         targets: NDArray[np.float64],
         weights: NDArray[np.float64],
-    ) -> dict[str, NDArray[np.float64]]:
-        """As `TaskKind.measure_under`."""
+    ) -> dict[str, Callable[[], NDArray[np.float64]]]:
+        """As `TaskKind.formulas_under`."""
         guess = probabilities[:, 0]
         error = (guess - targets) * task.scale
         return {
-            "r2": weighted.r2(guess, targets, weights),
-            "rmse": np.sqrt(weighted.mean(error**2, weights)),
-            "mae": weighted.mean(np.abs(error), weights),
-            "spearman": weighted.spearman(guess, targets, weights),
+            "r2": lambda: weighted.r2(guess, targets, weights),
+            "rmse": lambda: np.sqrt(weighted.mean(error**2, weights)),
+            "mae": lambda: weighted.mean(np.abs(error), weights),
+            "spearman": lambda: weighted.spearman(guess, targets, weights),
         }
 
 

@@ -133,13 +133,9 @@ def _metric_scores(
     probabilities = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name]))).double().numpy()
     if not np.isfinite(probabilities[rows]).all():
         return np.full(len(weights), -np.inf)
-    values = []
-    for draw in weights:
-        taken = np.repeat(rows, draw[rows].astype(np.int64))
-        truth = labels.targets[task.name][taken].astype(np.float64)
-        found = kind.measure(task, probabilities[taken], truth, (metric,))[metric]
-        values.append(np.nan if found is None else -found if metric in LOWER_IS_BETTER else found)
-    return np.array(values)
+    truth = labels.targets[task.name][rows].astype(np.float64)
+    found = kind.measure_under(task, probabilities[rows], truth, weights[:, rows], (metric,))[metric]
+    return -found if metric in LOWER_IS_BETTER else found
 
 
 def measure_all(tasks: Sequence[Task], outputs: Outputs, labels: Labels) -> dict[str, dict[str, object]]:

@@ -178,6 +178,10 @@ class TaskKindMetrics(TaskKindSuite):
         weights[0] = 1
         found = case.kind.measure_under(case.task, answers, targets, weights)
         assert tuple(found) == case.kind.metrics
+        for name, values in found.items():
+            one = case.kind.measure_under(case.task, answers, targets, weights, (name,))
+            np.testing.assert_array_equal(one.pop(name), values)
+            assert not one
         for number, draw in enumerate(weights):
             taken = np.repeat(np.arange(rows), draw.astype(np.int64))
             for name, value in case.kind.measure(case.task, answers[taken], targets[taken]).items():
