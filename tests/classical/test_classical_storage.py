@@ -25,14 +25,13 @@ from plait.classical.storage import LOADERS, TRUSTED, dumps, loads
 from plait.exceptions import InputError
 
 EVERY = [*FAMILIES, "stack"]
-NO_LIMIT = float("inf")
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, dict[str, Any]]:
     """Small ones: many are loaded below."""
     fitting = fitting_of(rows=60)
-    found = {n: fitting.fit(ClassicalSpec(family=n, modalities=("numbers", "words")), NO_LIMIT) for n in EVERY}
+    found = {n: fitting.fit(ClassicalSpec(family=n, modalities=("numbers", "words"))) for n in EVERY}
     for model in found.values():
         for part in [model, *(base["model"] for base in model.get("bases", ()))]:
             for estimator in part["heads"].values():
@@ -67,7 +66,7 @@ def test_no_pickle_inside(models) -> None:
 
 @pytest.mark.parametrize("family", ["boosting", "stack"])
 def test_same_bytes_and_answers_in_a_fresh_process(family: str, tmp_path: Path) -> None:
-    model = fitting_of(rows=60).fit(ClassicalSpec(family=family, modalities=("numbers", "words")), NO_LIMIT)
+    model = fitting_of(rows=60).fit(ClassicalSpec(family=family, modalities=("numbers", "words")))
     (tmp_path / "model").write_bytes(dumps(model))
     here = Path(__file__).parent
     code = (
@@ -78,7 +77,7 @@ def test_same_bytes_and_answers_in_a_fresh_process(family: str, tmp_path: Path) 
         "from plait.classical.storage import dumps, loads\n"
         f"spec = ClassicalSpec(family={family!r}, modalities=('numbers', 'words'))\n"
         f"data = Path({str(tmp_path / 'model')!r}).read_bytes()\n"
-        "print(dumps(fitting_of(rows=60).fit(spec, float('inf'))) == data)\n"
+        "print(dumps(fitting_of(rows=60).fit(spec)) == data)\n"
         f"told = outputs_of(loads(data), *made(40, seed=5)[:2], TASKS)\n"
         f"np.savez({str(tmp_path / 'told.npz')!r}, **told)\n"
     )

@@ -30,7 +30,7 @@ def test_nothing_odd_breaks_a_fit(family: str, rows: int) -> None:
     targets = {"flag": (np.arange(rows) % 2).astype(np.float32), "size": np.arange(rows, dtype=np.float32) / rows}
     labels = Labels(targets, {name: np.ones(rows, np.bool_) for name in targets})
     fitting = Fitting(features, present, (FLAG, SIZE), labels, 0)
-    model = fitting.fit(ClassicalSpec(family=family, modalities=("gone", "odd", "words")), float("inf"))
+    model = fitting.fit(ClassicalSpec(family=family, modalities=("gone", "odd", "words")))
     told = outputs_of(model, features, present, (FLAG, SIZE))
     assert all(np.isfinite(values).all() for values in told.values())
 

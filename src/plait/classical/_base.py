@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,18 +78,19 @@ class Family(ABC):
     smoothing: ClassVar[float]
 
     @abstractmethod
-    def cost(self, shape: Shape, again: bool = False) -> float:
+    def cost(self, shape: Shape, again: bool = False, least: bool = False) -> float:
         """About how many seconds `fit` takes on one core; from the shape alone, so that no clock has a say.
 
         Args:
             shape: Of the task.
             again: Whether an estimator is to be fitted again with the options that `fit` has found.
+            least: Whether what `fit` takes at least is asked for, with a limit as low as it can follow.
         """
 
     @abstractmethod
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None, limit: float = math.inf,
     ) -> Any:  # fmt: skip
         """An estimator fitted on labelled training rows; of classes, at least two occur.
 
@@ -101,6 +103,7 @@ class Family(ABC):
             weights: [rows]: how much a row counts; 1 each by default.
             judge: What the fit compares candidates by, where that is a metric of classes; what is chosen by
                 cross-validation goes by it, too. By the loss otherwise.
+            limit: Seconds that it may cost, by `cost`: a family that can do with less than it would like does.
         """
 
 

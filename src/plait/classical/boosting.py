@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +32,7 @@ class Boosting(Family):
     plain: ClassVar[bool] = True
     smoothing: ClassVar[float] = 1e-3
 
-    def cost(self, shape: Shape, again: bool = False) -> float:
+    def cost(self, shape: Shape, again: bool = False, least: bool = False) -> float:
         """Every tree passes over all features of all rows, and over a histogram of every feature in every node."""
         rounds = rounds_of(shape) * shape.scores
         features = shape.columns * (4e-6 + 1.4e-8 * shape.rows)
@@ -39,7 +40,7 @@ class Boosting(Family):
 
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None, limit: float = math.inf,
     ) -> Any:  # fmt: skip
         """Fit all rounds."""
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor

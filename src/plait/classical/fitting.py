@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +28,22 @@ STACKED_ROWS: Final = 500
 """Boosting is stacked where a fold costs less, and rows are no fewer."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that one fit may cost, by `Family.cost`: what costs more is fitted on fewer rows.
+
+    Attributes:
+        single: An estimator that learns from all rows.
+        fold: One of those that a stack fits again, without the rows of a fold.
+    """
+
+    single: float = math.inf
+    fold: float = math.inf
+
+
+UNLIMITED: Final = Limits()
+
+
 class Fitting:
     """Models of one table.
 
@@ -36,13 +54,14 @@ class Fitting:
         labels: Targets of the same rows.
         seed: Decides folds, samples of rows, and what is random in a model.
         metric: What candidates are compared by; None for the default score.
+        threads: How many tasks are fitted at once; results do not depend on it.
     """
 
     def __init__(
         self, features: Mapping[str, Features], present: Mapping[str, NDArray[np.bool_]], tasks: Sequence[Task],
-        labels: Labels, seed: int, metric: str | None = None,
+        labels: Labels, seed: int, metric: str | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
-        self.metric = metric
+        self.metric, self.threads = metric, threads
         self.features, self.present, self.tasks, self.labels, self.seed = features, present, tasks, labels, seed
         self._steps: dict[tuple[str, bool, bool], Any] = {}
         self._matrices: dict[tuple[tuple[str, ...], bool, bool], Features] = {}
@@ -63,18 +82,19 @@ class Fitting:
             found += [*bases * FOLDS, FAMILIES["logistic"].cost(decisions)]
         return found
 
-    def fit(self, spec: ClassicalSpec, limit: float) -> dict[str, Any] | None:
+    def fit(self, spec: ClassicalSpec, limits: Limits = UNLIMITED) -> dict[str, Any] | None:
         """A model as `plait.classical.model` has them.
 
         Args:
             spec: What to fit.
-            limit: Seconds that one fit may cost, by `Family.cost`: rows are drawn until it does.
+            limits: What each fit may cost.
 
         Returns:
             None where it costs more even with few rows.
         """
         if spec.family == STACK:
-            return self._stack(spec, limit)
+            return self._stack(spec, limits)
+        limit = limits.single
         key = (spec.family, spec.modalities)
         family = FAMILIES[spec.family]
         if key not in self._models:
@@ -84,7 +104,7 @@ class Fitting:
             self._models[key] = {
                 "family": spec.family,
                 "steps": {name: self._step(name, family) for name in spec.modalities},
-                "heads": {task.name: self._head(family, spec.modalities, matrix, task, limit) for task in self.tasks},
+                "heads": self._by_task(lambda task: self._head(family, spec.modalities, matrix, task, limit)),
             }
         return self._models[key]
 
@@ -98,38 +118,56 @@ class Fitting:
             return None
         return family.fit(
             _learned(family, matrix, rows), targets, task.outputs, self.folds(task)[rows], self.seed,
-            _weights(task, targets), self._judge(task),
+            _weights(task, targets), self._judge(task), limit,
         )  # fmt: skip
 
-    def _stack(self, spec: ClassicalSpec, limit: float) -> dict[str, Any] | None:
+    def _by_task(self, work: Callable[[Task], Any]) -> dict[str, Any]:
+        """What some work gives of every task; several at once."""
+        from joblib import Parallel, delayed
+        from threadpoolctl import threadpool_limits
+
+        def alone(task: Task) -> Any:
+            with threadpool_limits(1):  # OpenMP's threads are counted anew in every thread
+                return work(task)
+
+        found = Parallel(min(self.threads, len(self.tasks)), backend="threading")(map(delayed(alone), self.tasks))
+        return {task.name: one for task, one in zip(self.tasks, found, strict=True)}
+
+    def _stack(self, spec: ClassicalSpec, limits: Limits) -> dict[str, Any] | None:
         """Base models fitted on all training rows; above them, a linear one fitted on what they say of rows that
         they were not fitted on (Wolpert 1992). What depends on no label, like means, and the strength of
         regularisation are found once, by all rows."""
         bases: list[dict[str, Any]] = []
         for modality, name in self._bases(spec.modalities):
-            model = self.fit(ClassicalSpec(family=name, modalities=(modality,)), limit)
+            model = self.fit(ClassicalSpec(family=name, modalities=(modality,)), limits)
             if model is not None:
                 bases.append({"modality": modality, "model": model})
         if len(bases) < 2:
             return None
         names = sorted({base["modality"] for base in bases})
         masks = np.stack([self.present[name] for name in names], axis=1)
+        heads = self._by_task(lambda task: self._stack_head(bases, masks, task, limits.fold))
+        return {
+            "bases": bases, "steps": {name: steps for name, (steps, _) in heads.items()},
+            "heads": {name: head for name, (_, head) in heads.items()},
+        }  # fmt: skip
+
+    def _stack_head(
+        self, bases: Sequence[Mapping[str, Any]], masks: NDArray[np.bool_], task: Task, limit: float
+    ) -> tuple[Any, Any]:
+        """What a stack does of one task with what its base models say: preparation, and a linear model."""
         linear = FAMILIES["logistic"]
-        stack: dict[str, Any] = {"bases": bases, "steps": {}, "heads": {}}
-        for task in self.tasks:
-            told = [self._held_out(base["modality"], base["model"], task, limit) for base in bases]
-            rows = np.flatnonzero(self.labels.labelled[task.name] & masks.any(axis=1))
-            decisions, targets = decisions_of(task, told, masks)[rows], self._targets(task)[rows]
-            steps, head = None, None
-            if len(rows) > 1 and len(np.unique(targets)) > 1:
-                steps = preparation(decisions, linear, self.seed)
-                matrix = prepared(decisions, np.ones(len(rows), np.bool_), steps, linear)
-                folds = self.folds(task)[rows]
-                head = linear.fit(
-                    matrix, targets, task.outputs, folds, self.seed, _weights(task, targets), self._judge(task)
-                )
-            stack["steps"][task.name], stack["heads"][task.name] = steps, head
-        return stack
+        told = [self._held_out(base["modality"], base["model"], task, limit) for base in bases]
+        rows = np.flatnonzero(self.labels.labelled[task.name] & masks.any(axis=1))
+        decisions, targets = decisions_of(task, told, masks)[rows], self._targets(task)[rows]
+        if len(rows) < 2 or len(np.unique(targets)) < 2:
+            return None, None
+        steps = preparation(decisions, linear, self.seed)
+        matrix = prepared(decisions, np.ones(len(rows), np.bool_), steps, linear)
+        folds = self.folds(task)[rows]
+        return steps, linear.fit(
+            matrix, targets, task.outputs, folds, self.seed, _weights(task, targets), self._judge(task)
+        )
 
     def _held_out(self, modality: str, model: Mapping[str, Any], task: Task, limit: float) -> NDArray[np.float64]:
         """Outputs [rows, outputs] of a base model on training rows, each by one that was fitted without its fold."""
@@ -138,7 +176,7 @@ class Fitting:
         family, estimator = FAMILIES[model["family"]], model["heads"][task.name]
         matrix, present, folds = self._matrix((modality,), family), self.present[modality], self.folds(task)
         told = np.tile(np.asarray(task.prior, np.float64), (len(folds), 1))
-        rows, targets = self._drawn(family, (modality,), task, limit), self._targets(task)
+        rows, targets = self._drawn(family, (modality,), task, limit, again=True), self._targets(task)
         for fold in range(FOLDS if estimator is not None else 0):
             inside, outside = np.flatnonzero(folds == fold), rows[folds[rows] != fold]
             if len(inside) and len(outside) > 1 and len(np.unique(targets[outside])) > 1:
@@ -158,22 +196,26 @@ class Fitting:
                     yield modality, name
 
     def _drawn(
-        self, family: Family, modalities: tuple[str, ...], task: Task, limit: float
+        self, family: Family, modalities: tuple[str, ...], task: Task, limit: float, again: bool = False
     ) -> NDArray[np.int64]:  # fmt: skip
         """Positions of the labelled rows, with any of the modalities, that an estimator is fitted on."""
         some = np.logical_or.reduce([self.present[name] for name in modalities])
         rows = np.flatnonzero(self.labels.labelled[task.name] & some)
-        most = self._affordable(family, self._shape(modalities, task), limit) or FEWEST
+        most = self._affordable(family, self._shape(modalities, task), limit, again) or FEWEST
         if most >= len(rows):
             return rows
         return np.sort(np.random.default_rng([self.seed, 0xC1A5]).permutation(rows)[:most])
 
-    def _affordable(self, family: Family, shape: Shape, limit: float) -> int | None:
+    def _affordable(self, family: Family, shape: Shape, limit: float, again: bool = False) -> int | None:
         """How many rows a limit pays for; None where it does not pay for the fewest."""
+
+        def cost(rows: int) -> float:
+            return family.cost(Shape(rows, shape.columns, shape.outputs), again=again, least=not again)
+
         rows = shape.rows
-        while rows > FEWEST and family.cost(Shape(rows, shape.columns, shape.outputs)) > limit:
+        while rows > FEWEST and cost(rows) > limit:
             rows = max(FEWEST, int(0.8 * rows))
-        return rows if family.cost(Shape(rows, shape.columns, shape.outputs)) <= max(2 * limit, 0.05) else None
+        return rows if cost(rows) <= max(2 * limit, 0.05) else None
 
     def _shape(self, modalities: Sequence[str], task: Task) -> Shape:
         several = len(modalities) if len(modalities) > 1 else 0

@@ -12,6 +12,9 @@ from plait.classical._base import FAMILIES, Family, Judge, Shape
 from plait.data.readers._base import Features
 
 FEWEST, MOST = 16, 200
+ENOUGH = 50
+"""Trees that a limit leaves: rows are worth more than what others add."""
+
 ROWS_PER_TREE = 4
 LOOKED_AT = 64
 
@@ -27,23 +30,29 @@ class Forest(Family):
     name: ClassVar[str] = "forest"
     smoothing: ClassVar[float] = 1e-2
 
-    def cost(self, shape: Shape, again: bool = False) -> float:
+    def cost(self, shape: Shape, again: bool = False, least: bool = False) -> float:
         """Every tree sorts its way down through the rows, looking at some features."""
-        each = 1.2e-3 + 1.5e-8 * shape.rows * math.log2(shape.rows + 2) * tried(shape.columns, shape.outputs)
-        return trees_of(shape.rows) * each
+        return min(trees_of(shape.rows), ENOUGH if least else MOST) * _each(shape)
 
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None, limit: float = math.inf,
     ) -> Any:  # fmt: skip
-        """Trees down to two rows a leaf."""
+        """Trees down to two rows a leaf; with a limit fewer."""
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         kind = ExtraTreesRegressor if outputs == 1 else ExtraTreesClassifier
+        trees, each = trees_of(len(targets)), _each(Shape(len(targets), features.shape[1], outputs))
+        if limit < trees * each:
+            trees = max(min(trees, ENOUGH), int(limit / each))
         return kind(
-            trees_of(len(targets)), max_features=tried(features.shape[1], outputs), min_samples_leaf=2,
-            random_state=seed, n_jobs=1,
+            trees, max_features=tried(features.shape[1], outputs), min_samples_leaf=2, random_state=seed, n_jobs=1
         ).fit(features, targets, sample_weight=weights)  # fmt: skip
+
+
+def _each(shape: Shape) -> float:
+    """About how many seconds a tree takes."""
+    return 1.2e-3 + 1.5e-8 * shape.rows * math.log2(shape.rows + 2) * tried(shape.columns, shape.outputs)
 
 
 def tried(columns: int, outputs: int) -> int:

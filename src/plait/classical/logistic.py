@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, ClassVar
 
@@ -25,14 +26,14 @@ class Logistic(Family):
     wide: ClassVar[bool] = True
     smoothing: ClassVar[float] = 1e-4
 
-    def cost(self, shape: Shape, again: bool = False) -> float:
+    def cost(self, shape: Shape, again: bool = False, least: bool = False) -> float:
         """Fits per strength and fold, each some 40 passes over the features."""
         once = 2e-3 + 6e-9 * shape.rows * shape.columns * shape.scores
         return once if again else once * (1 + CHOOSING * len(STRENGTHS))
 
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
-        weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
+        weights: NDArray[np.float64] | None = None, judge: Judge | None = None, limit: float = math.inf,
     ) -> Any:  # fmt: skip
         """The best strength on held-out rows, then all rows: by the judge, then the loss; of equals, the strongest."""
         thirds = folds % CHOOSING

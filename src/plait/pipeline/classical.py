@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict, astuple
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -13,19 +15,22 @@ from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
 BUDGET = 20.0
-"""Seconds that fitting may cost, by estimates from shapes alone: no clock has a say."""
+"""Seconds that fitting may cost for a task, by estimates from shapes alone: no clock has a say. Stacks get as much."""
 
 TURN_BUDGET = 10.0
 """The same where rows take turns at being judged, for every turn."""
 
-SHARE = 0.1
+MOST_TASKS = 12
+"""Tasks that are paid for."""
+
+SHARE = 0.3
 """Share of the time left that it may take where time is limited."""
 
 
 def classical_of(fit: Fit) -> ClassicalEvaluator:
     """Fits classical models on the training rows and scores them on the validation rows."""
     values = {name: fit.decoded[name].values[fit.both] for name in _read_raw(fit)}
-    return ClassicalEvaluator(evaluator_of(fit), values, fit.readers)
+    return ClassicalEvaluator(evaluator_of(fit), values, fit.readers, fit.options.processes)
 
 
 def _read_raw(fit: Fit) -> list[str]:
@@ -58,21 +63,21 @@ class ClassicalStage(Stage):
         seconds = None if limit is None else max(0.0, fit.clock.left - RESERVE * limit) * SHARE
         end = None if seconds is None else fit.clock.left - seconds
         evaluator = classical_of(fit)
-        budget = TURN_BUDGET if turns_of(fit) else BUDGET
-        each = evaluator.limit(candidates, budget if seconds is None else min(budget, seconds))
+        budget = (TURN_BUDGET if turns_of(fit) else BUDGET) * min(MOST_TASKS, len(fit.tasks))
+        limits = evaluator.limits(candidates, budget if seconds is None else min(budget, seconds / 2))
         trials, out = evaluator.evaluate(
-            candidates, each, None if end is None else lambda: fit.clock.left - end,
+            candidates, limits, None if end is None else lambda: fit.clock.left - end,
             lambda name: fit.narrator.advance(),
         )  # fmt: skip
         fit.narrator.end()
-        hurried = seconds is not None and seconds < budget
+        hurried, cut = seconds is not None and seconds / 2 < budget, min(astuple(limits)) < math.inf
         if out:
             why = "a longer time limit fits them" if hurried else "so many features and classes would cost too much"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")
         save_tensors(fit.run.path / self.files(fit)[0], packed(trials))
         return {
-            "cut": limit if hurried and (out or evaluator.cut) else None, "trials": described(trials),
-            "limit": each if evaluator.cut else None,
+            "cut": limit if hurried and (out or cut) else None, "trials": described(trials),
+            "limits": {name: None if value == math.inf else value for name, value in asdict(limits).items()},
         }  # fmt: skip
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plait.classical._base import FAMILIES
+from plait.classical.fitting import Limits
 from plait.data.readers._base import READERS
 from plait.data.splits import TRAIN, VALIDATION, fold_rows
 from plait.data.workers import in_order
@@ -49,13 +50,13 @@ class Turn:
     Attributes:
         fit: Its training and validation rows are those of the turn.
         candidates: What competes.
-        limit: Seconds that one classical fit may cost, by `Family.cost`.
+        limits: What one classical fit may cost.
         seconds: By stage, seconds that it may take; None goes by counts.
     """
 
     fit: Fit
     candidates: tuple[Candidate, ...]
-    limit: float
+    limits: Limits
     seconds: Mapping[str, float] | None
 
 
@@ -70,13 +71,13 @@ def _turn(fit: Fit, judged: NDArray[np.int64]) -> Turn:
         trials=[],
     )  # fmt: skip
     seconds = {name: SLACK * seconds + 1 for name, seconds in fit.seconds.items()} if limited else None
-    return Turn(turned, tuple(trial.candidate for trial in fit.trials), _limit(fit), seconds)
+    return Turn(turned, tuple(trial.candidate for trial in fit.trials), _limits(fit), seconds)
 
 
-def _limit(fit: Fit) -> float:
-    """Seconds that one classical fit may cost, by `Family.cost`: as before, and some for other numbers of rows."""
-    found = fit.results["classical"]["limit"]
-    return float("inf") if found is None else SLACK * float(found)
+def _limits(fit: Fit) -> Limits:
+    """What one classical fit may cost: as before, and some for other numbers of rows."""
+    found = fit.results["classical"]["limits"]
+    return Limits(**{name: SLACK * value for name, value in found.items() if value is not None})
 
 
 def _turned(turn: Turn) -> dict[str, Tensor]:
@@ -90,7 +91,7 @@ def _turned(turn: Turn) -> dict[str, Tensor]:
         fit.states = encode_rows(fit, fit.both)
         classical = [one for one in turn.candidates if one.classical]
         networks = [one for one in turn.candidates if not one.classical]
-        fitted, _ = classical_of(fit).evaluate(classical, turn.limit)
+        fitted, _ = classical_of(fit).evaluate(classical, turn.limits)
         clock = Clock(None if seconds is None else seconds["evaluate"])
         share = None if seconds is None else lambda trainings: max(0.0, clock.left) / max(1, trainings)
         trained = evaluator_of(fit).evaluate(networks, share)
@@ -249,7 +250,7 @@ class FoldsStage(Stage):
         order = np.argsort(fit.both)
         states = {name: np.asarray(values)[order] for name, values in fit.states.items()}
         evaluator = classical_of(replace(fit, parts=parts, states=states))
-        fitted = {identity(one): evaluator.fitted(one, _limit(fit)) for one in candidates}
+        fitted = {identity(one): evaluator.fitted(one, _limits(fit)) for one in candidates}
         return {key: weights_of(module) for key, module in fitted.items() if module is not None}
 
     def _pooled(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plait.classical._base import FAMILIES, STACK, ClassicalSpec
 from plait.classical.decision import ClassicalDecision
-from plait.classical.fitting import Fitting
+from plait.classical.fitting import UNLIMITED, Fitting, Limits
 from plait.data.batches import Rows
 from plait.data.readers._base import Features, Reader
 from plait.fusion.candidates import Candidate
@@ -48,17 +48,19 @@ def _candidate(name: str, family: str, modalities: Sequence[str], raw: Sequence[
 
 
 class ClassicalEvaluator:
-    """Fits classical models on training rows and scores them on validation rows; `cut` says whether the budget bound.
+    """Fits classical models on training rows and scores them on validation rows.
 
     Args:
         evaluator: Its rows, tasks, labels and metric.
         values: The readers' arrays of the same rows, by modality, of those that have features.
         readers: By modality.
+        threads: How many tasks are fitted at once; results do not depend on it.
     """
 
-    def __init__(self, evaluator: Evaluator, values: Mapping[str, NDArray[Any]], readers: Mapping[str, Reader]) -> None:
+    def __init__(
+        self, evaluator: Evaluator, values: Mapping[str, NDArray[Any]], readers: Mapping[str, Reader], threads: int = 1
+    ) -> None:
         self.evaluator, self.values, self.readers = evaluator, values, readers
-        self.cut = False
         train = evaluator.train
         width = sum(self._features(name, train.index[:0]).shape[1] for name in evaluator.widths)
         most = min(MOST_ROWS, max(1, MOST_NUMBERS // max(1, width)))
@@ -69,6 +71,7 @@ class ClassicalEvaluator:
             {name: self._features(name, rows) for name in evaluator.widths},
             {name: train.present[name][rows] for name in evaluator.widths}, evaluator.tasks,
             Labels(train.targets, train.labelled, evaluator.groups).at(rows), evaluator.plan.seed, evaluator.metric,
+            threads,
         )  # fmt: skip
 
     def _features(self, name: str, rows: NDArray[np.int64]) -> Features:
@@ -81,23 +84,24 @@ class ClassicalEvaluator:
         widths = self.evaluator.widths[name]
         return np.asarray(self.evaluator.train.inputs[name][rows, sum(widths[:-2]) : sum(widths[:-1])])
 
-    def limit(self, candidates: Sequence[Candidate], budget: float) -> float:
-        """Seconds that one fit may cost where all together may cost a budget, by `Family.cost`; perhaps infinite."""
-        found = level(
-            [cost for one in candidates if one.classical for cost in self.fitting.costs(one.classical)], budget
+    def limits(self, candidates: Sequence[Candidate], budget: float) -> Limits:
+        """What one fit may cost where all single estimators together may cost a budget, and all of stacks the same."""
+        specs = [one.classical for one in candidates if one.classical]
+        single, fold = (
+            level([cost for one in specs if (one.family == STACK) is stack for cost in self.fitting.costs(one)], budget)
+            for stack in (False, True)
         )
-        self.cut = found < float("inf")
-        return found
+        return Limits(single, fold)
 
     def evaluate(
-        self, candidates: Sequence[Candidate], limit: float, left: Callable[[], float] | None = None,
+        self, candidates: Sequence[Candidate], limits: Limits, left: Callable[[], float] | None = None,
         advance: Advance | None = None,
     ) -> tuple[list[Trial], list[str]]:  # fmt: skip
         """Trials of the candidates, the cheapest first.
 
         Args:
             candidates: Classical ones.
-            limit: Seconds that one fit may cost, by `Family.cost`: what costs more is fitted on fewer rows.
+            limits: What one fit may cost.
             left: Seconds by the clock; without any, the rest is left out. None reads no clock.
             advance: Told the name of every candidate that is done.
 
@@ -109,7 +113,7 @@ class ClassicalEvaluator:
         for candidate in sorted(candidates, key=lambda one: (sum(costs[one.name]), one.name)):
             started = time.monotonic()
             late = left is not None and left() <= 0
-            module = None if late else self.fitted(candidate, limit)
+            module = None if late else self.fitted(candidate, limits)
             if module is None:
                 out.append(candidate.name)
             else:
@@ -118,12 +122,12 @@ class ClassicalEvaluator:
                 advance(candidate.name)
         return trials, out
 
-    def fitted(self, candidate: Candidate, limit: float = float("inf")) -> ClassicalDecision | None:
-        """A candidate's model, fitted on the training rows; None where it costs more than the limit."""
+    def fitted(self, candidate: Candidate, limits: Limits = UNLIMITED) -> ClassicalDecision | None:
+        """A candidate's model, fitted on the training rows; None where it costs too much."""
         module = candidate.build(self.evaluator.widths, self.evaluator.tasks, self.readers)
         if candidate.classical is None or not isinstance(module, ClassicalDecision):
             raise TypeError(f"{candidate.name} is no classical model")
-        model = self.fitting.fit(candidate.classical, limit)
+        model = self.fitting.fit(candidate.classical, limits)
         if model is None:
             return None
         module.adopt(model)
