@@ -52,9 +52,24 @@ def test_an_ordinal_target_is_never_guessed() -> None:
 
 def test_an_ordinal_target_of_text_is_refused_before_anything_is_learned(tmp_path: Path) -> None:
     table = rated() | {"mood": ["low", "high"] * 75}
-    with pytest.raises(InputError, match=r"holds 'high', 'low': text says nothing of its order\. Give numbers"):
+    with pytest.raises(InputError, match=r"holds 'high', 'low': text says nothing of its order\. Say it"):
         plait.fit(table, "mood", kinds={"mood": "ordinal"}, out=tmp_path / "run", trials=1)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_ordered_categorical_says_its_order(tmp_path: Path) -> None:
+    import pandas as pd
+
+    order = ["low", "mid", "high"]
+    frame = pd.DataFrame(rated()).assign(mood=pd.Categorical(order * 50, order, ordered=True)).drop(columns="stars")
+    schema = plait.schema(frame, "mood", kinds={"mood": "ordinal"})
+    assert schema.targets[0].order == ("low", "mid", "high")
+    assert type(schema).model_validate_json(schema.model_dump_json()) == schema
+    frame.to_parquet(tmp_path / "table.parquet")
+    assert plait.schema(tmp_path / "table.parquet", "mood", kinds={"mood": "ordinal"}).targets == schema.targets
+    assert plait.schema(frame, "mood").targets[0].order == ()
+    predictor = plait.fit(frame, "mood", kinds={"mood": "ordinal"}, out=tmp_path / "run", trials=1)
+    assert predictor.manifest["tasks"][0]["classes"] == order
 
 
 def tagged(rows: int = 150, seed: int = 0) -> dict[str, list[Any]]:

@@ -14,6 +14,7 @@ from plait.data.schema import Column
 from plait.data.table import Table
 from plait.exceptions import InputError
 from plait.tasks import TASK_KIND_REGISTRY, Task
+from plait.tasks.ordinal import class_values
 from plait.tasks.targets import check_classes, encode_targets, fit_tasks
 
 ORDINAL, MULTICLASS = TASK_KIND_REGISTRY["ordinal"], TASK_KIND_REGISTRY["multiclass"]
@@ -36,9 +37,9 @@ def cut_by_cut(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return found
 
 
-def table_of(cells, kind: str = "ordinal") -> tuple[Table, tuple[Column, ...]]:
+def table_of(cells, kind: str = "ordinal", order: tuple[str, ...] = ()) -> tuple[Table, tuple[Column, ...]]:
     table = Table(pa.table({"y": pa.chunked_array([pa.array(cells)])}))
-    return table, (Column(name="y", role="target", kind=kind),)
+    return table, (Column(name="y", role="target", kind=kind, order=order),)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 8))
@@ -126,7 +127,7 @@ def test_classes_stand_in_the_order_of_their_values(cells) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["low", "high"] * 2, r"'y' is to be ordinal, but holds 'high', 'low': text says nothing of its order\. Give"),
+        (["low", "high"] * 2, r"'y' is to be ordinal, but holds 'high', 'low': text says nothing of its order\. Say"),
         ([True, False] * 2, r"'y' holds truth values, which have no order to learn: --kind y=binary\."),
         (["1", "1.0", "2"] * 2, r"'y' writes the number 1 in several ways"),
     ],
@@ -136,3 +137,25 @@ def test_labels_without_an_order_are_refused(cells, message) -> None:
     for refuses in (lambda: check_classes(table, targets), lambda: fit_tasks(table, targets, np.arange(len(cells)))):
         with pytest.raises(InputError, match=message):
             refuses()
+
+
+def test_text_is_learned_in_the_order_that_is_said() -> None:
+    table, targets = table_of(["much", "some", "little"] * 2, order=("none", "little", "some", "much"))
+    check_classes(table, targets)
+    (task,) = fit_tasks(table, targets, np.arange(6))
+    assert task.classes == ("little", "some", "much")
+    assert encode_targets(task, table)[0].tolist() == [2, 1, 0] * 2
+    assert class_values(task).tolist() == [0, 1, 2]
+
+
+def test_numbers_in_an_order_of_their_own_are_places() -> None:
+    table, targets = table_of(["3", "1", "2"] * 2, order=("3", "1", "2"))
+    (task,) = fit_tasks(table, targets, np.arange(6))
+    assert task.classes == ("3", "1", "2")
+    assert class_values(task).tolist() == [0, 1, 2]
+
+
+def test_a_class_outside_the_order_is_refused() -> None:
+    table, targets = table_of(["low", "high", "hihg"] * 2, order=("low", "high"))
+    with pytest.raises(InputError, match="'y' holds 'hihg', which its order does not name: 'low', 'high'"):
+        check_classes(table, targets)

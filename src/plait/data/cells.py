@@ -74,13 +74,15 @@ def column_of(cells: Any, told: str) -> pa.Array | pa.ChunkedArray:
 
 
 def _without_frames(cells: Any) -> Any:
-    """Types that pandas alone has, as what they mean: intervals as text, periods as their first day."""
+    """Types that pandas alone has, as what they mean: intervals as text, periods as their first day, categories."""
     kind = str(getattr(cells, "dtype", ""))
     if kind.startswith("period"):
         return cells.dt.to_timestamp()
     if kind.startswith("interval"):
         return cells.astype("string")
     if kind == "category":
+        if cells.cat.ordered and all(isinstance(one, str) for one in cells.cat.categories):
+            return cells  # Arrow keeps the order
         return _without_frames(cells.astype(cells.cat.categories.dtype))
     if isinstance(cells, np.ndarray) and cells.ndim > 1:
         return cells.tolist()

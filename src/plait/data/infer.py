@@ -367,7 +367,9 @@ def _kind_of_media_text(cell: str, table: Table) -> str | None:
 
 def _target_column(table: Table, name: str, kind: str | None) -> Column:
     if kind in TASK_KINDS and _fits(table, name, str(kind)):
-        return Column(name=name, role="target", kind=kind, reason="said so by the caller or the table's metadata")
+        order = table.orders.get(name, ()) if kind == "ordinal" else ()
+        said = "said so by the caller or the table's metadata"
+        return Column(name=name, role="target", kind=kind, reason=said, order=order)
     found, reason = _task_kind(table, name)
     doubt = _spoiled(table, name) if found in ("binary", "multiclass") else ""
     return Column(name=name, role="target", kind=found, reason=reason, doubt=doubt)

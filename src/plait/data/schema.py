@@ -42,8 +42,9 @@ SCHEMA_VERSION = 1
 
 class Column(BaseModel):
     """One column: what it is for (`role`), what it holds (`kind`), why plait thinks so (`reason`), what speaks against
-    it (`doubt`, half a sentence), and which modality it is part of (`modality`, of inputs; by default one of its own,
-    or `tabular`). The last two are left out of files where there is nothing in them."""
+    it (`doubt`, half a sentence), which modality it is part of (`modality`, of inputs; by default one of its own, or
+    `tabular`), and its classes from the least on (`order`, of ordinal targets of text). The last three are left out of
+    files where there is nothing in them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,11 +54,12 @@ class Column(BaseModel):
     reason: str = ""
     doubt: str = ""
     modality: str = ""
+    order: tuple[str, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
-        return {name: value for name, value in content.items() if name not in ("doubt", "modality") or value}
+        return {name: value for name, value in content.items() if name not in ("doubt", "modality", "order") or value}
 
     @property
     def belongs(self) -> str:
@@ -86,6 +88,10 @@ def _wrong_kind(column: Column) -> str | None:
     """What is wrong with the kind of a column; a target may have none: `fit` then says that it cannot be learned."""
     if column.role == "input" and column.kind not in INPUT_KINDS:
         return f"there is no kind {column.kind!r} of an input; {did_you_mean(str(column.kind), INPUT_KINDS)}"
+    if column.order and (column.role, column.kind) != ("target", "ordinal"):
+        return "it has an order, which only a target of the kind 'ordinal' has"
+    if len(set(column.order)) < len(column.order):
+        return "its order names a class twice"
     if column.role == "target" and column.kind not in (None, *TASK_KINDS):
         return f"there is no kind {column.kind!r} of a target; {did_you_mean(str(column.kind), TASK_KINDS)}"
     return None

@@ -31,6 +31,7 @@ class Table:
         folder: Where relative paths of media cells start; None for a table in memory (then the working folder).
         roles: Column roles that the table itself carries (Parquet metadata).
         kinds: Column kinds that the table itself carries.
+        orders: Categories in order, of columns that say theirs (ordered categoricals of text).
     """
 
     data: pa.Table
@@ -38,6 +39,7 @@ class Table:
     folder: Path | None = None
     roles: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
@@ -77,7 +79,7 @@ def read_table(source: Any, name: str | None = None) -> Table:
     _check_names(table)
     if len(table) == 0:
         raise InputError(f"{table.name} has no rows; a table with a header and at least one row is needed.")
-    return replace(table, data=_plain(table))
+    return replace(table, data=_plain(table), orders=_orders(table))
 
 
 def concat(tables: Iterable[Table], loosely: Iterable[str] = ()) -> Table:
@@ -184,6 +186,18 @@ def _plain(table: Table) -> pa.Table:
             data = data.set_column(index, name, plain)
     problems.raise_if_any()
     return data.replace_schema_metadata(None)
+
+
+def _orders(table: Table) -> dict[str, tuple[str, ...]]:
+    """Categories of the ordered categoricals of text, from the least on; all chunks of one have the same."""
+    found = {}
+    for field_ in table.data.schema:
+        column = table.data.column(field_.name)
+        if pa.types.is_dictionary(field_.type) and field_.type.ordered and column.num_chunks:
+            categories = column.chunk(0).dictionary
+            if pa.types.is_string(categories.type) or pa.types.is_large_string(categories.type):
+                found[field_.name] = tuple(str(one).strip() for one in categories.to_pylist())
+    return found
 
 
 def require_columns(table: Table, wanted: Iterable[str], what: str) -> None:

@@ -120,10 +120,10 @@ class Ordinal(Multiclass):
 
 def class_values(task: Task) -> NDArray[np.float64]:
     """What the classes are worth, [classes]: the numbers that they are, or their places where they are none."""
-    try:
-        return np.array([float(text) for text in task.classes])
-    except ValueError:
-        return np.arange(len(task.classes), dtype=np.float64)
+    values = [ordinal_value(text) for text in task.classes]
+    numbers = np.array([value for value in values if value is not None])
+    rising = len(numbers) == len(values) and bool((np.diff(numbers) > 0).all())
+    return numbers if rising else np.arange(len(values), dtype=np.float64)
 
 
 def _log_cuts(chances: Tensor, dim: int) -> tuple[Tensor, Tensor]:

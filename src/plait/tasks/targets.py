@@ -112,9 +112,10 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
             f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass."
         )
     if target.kind == "ordinal":
-        check_order(target.name, names.tolist(), label_type)
+        check_order(target, names.tolist(), label_type)
     numbers = label_type in ("int", "float") or target.kind == "ordinal"
-    order = np.argsort([float(name) for name in names], kind="stable") if numbers else np.arange(len(names))
+    places = [target.order.index(name) if target.order else float(name) for name in names] if numbers else []
+    order = np.argsort(places, kind="stable") if numbers else np.arange(len(names))
     frequencies = counts[order] / counts.sum()
     return Task(
         name=target.name,
@@ -125,19 +126,28 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
     )
 
 
-def check_order(name: str, texts: list[str], label_type: LabelType) -> None:
-    """Check that labels have an order: that they are numbers, each its own.
+def check_order(target: Column, texts: list[str], label_type: LabelType) -> None:
+    """Check that labels have an order: the target's own, or that they are numbers, each its own.
 
     Raises:
-        InputError: Truth values, text, or two spellings of one number.
+        InputError: Truth values, text without or outside an order, or two spellings of one number.
     """
+    name = target.name
+    if target.order:
+        if odd := sorted(set(texts) - set(target.order)):
+            raise InputError(
+                f"Target {name!r} holds {', '.join(map(repr, odd[:5]))}, which its order does not name: "
+                f"{', '.join(map(repr, target.order))}."
+            )
+        return
     if label_type == "bool":
         raise InputError(f"Target {name!r} holds truth values, which have no order to learn: --kind {name}=binary.")
     words = [text for text in texts if ordinal_value(text) is None]
     if words:
         raise InputError(
             f"Target {name!r} is to be ordinal, but holds {', '.join(map(repr, words[:5]))}: text says nothing of its "
-            f"order. Give numbers, 1 for the least, or learn classes without an order: --kind {name}=multiclass."
+            'order. Say it in the schema ("order": ["least", ..., "most"]), give an ordered categorical, or numbers, 1 '
+            f"for the least; or learn classes without an order: --kind {name}=multiclass."
         )
     values = Counter(ordinal_value(text) for text in texts)
     if twice := [value for value, count in values.items() if count > 1]:
@@ -193,7 +203,7 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
         names, counts = np.unique([text for text in label_texts(column) if text], return_counts=True)
         if target.kind == "ordinal":
             try:
-                check_order(target.name, names.tolist(), _label_type(column.type))
+                check_order(target, names.tolist(), _label_type(column.type))
             except InputError as error:
                 problems.collect(error)
                 continue
