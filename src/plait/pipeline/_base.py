@@ -243,7 +243,7 @@ class Fit:
         found: list[tuple[Mapping[str, UnimodalNetwork], Decision]] = [(self.networks, self.decision(trial))]
         return found + [(turn.networks, self.decision(trial, turn)) for turn in turns]
 
-    def identity(self, modality: str) -> str:
+    def content_key(self, modality: str) -> str:
         """What the decoded arrays of a modality are: content and reader options."""
         return key_of([self.source.digests[modality], self.readers[modality].model_dump_json()])
 

@@ -36,7 +36,7 @@ def encode_rows(fit: Fit, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float
     for name, network in fit.networks.items():
         fit.narrator.begin(f"Encoding {name}", len(rows))
         states[name] = hidden_states(
-            network, network.widths, fit.decoded[name].values, rows, fit.identity(name), fit.cache,
+            network, network.widths, fit.decoded[name].values, rows, fit.content_key(name), fit.cache,
             device=fit.options.torch_device(), workers=fit.options.processes, advance=fit.narrator.advance,
         )  # fmt: skip
         fit.narrator.end()

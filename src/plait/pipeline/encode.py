@@ -169,7 +169,7 @@ class EncodeStage(Stage):
         """The network's heads as a model of their own, and the encoder's last layer in the place of the inputs."""
         every, encoder = np.concatenate([train, validation]), network.encoder
         states = hidden_states(
-            encoder, encoder.widths, fit.decoded[self.modality].values, every, fit.identity(self.modality), fit.cache,
+            encoder, encoder.widths, fit.decoded[self.modality].values, every, fit.content_key(self.modality), fit.cache,
             device=fit.options.torch_device(), workers=fit.options.processes,
         )  # fmt: skip
         labels = fit.labels.at(every)
