@@ -78,11 +78,11 @@ def fit(
     """Learn the targets of a table from all its other columns.
 
     Args:
-        table: A path (CSV, JSON Lines, Parquet), a pandas or polars frame, an Arrow table, a data set, or a dict.
+        table: A path (CSV, TSV, JSON Lines, Parquet), a pandas or polars frame, an Arrow table, a data set, or a dict.
         target: Column or columns to learn; may be left out if the table's metadata names them.
         out: The run folder to write.
         validation: Table to choose by; without it, rows are carved out of `table`.
-        test: Table to judge by. Without it, 15 % of `table`; with `validation` and without `test`, none.
+        test: Table that is read last, once. Without it, 15 % of `table`; with `validation` and without `test`, none.
         group: Column whose values a split must keep together.
         split_column: Column that holds train, validation or test for every row.
         ignore: Columns to leave out.
@@ -90,25 +90,27 @@ def fit(
         kinds: Kinds by column, instead of the inferred ones.
         modalities: By name, columns of one kind that are one modality: several photos of one house are a set of images,
             whose order says nothing; numbers and categories are a table of their own.
-        schema: An edited schema, or the path of one (`schema.json`), instead of the six arguments before.
+        schema: An edited schema, or the path of one (`schema.json`), instead of target, ignore, inputs, kinds
+            and modalities.
         encoders: By modality, where a trained encoder is to be had instead of learning one: `run:FOLDER` is that of a
             finished run, `run:FOLDER#NAME` where the modality is called NAME there. It stays as it is.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
-        trials: Go by counts instead: the same seed then gives the same result, bit for bit on one CPU machine.
+        trials: So many architectures by the strategy, as many at random, and no clock: the same seed then gives the
+            same result, bit for bit on one CPU machine.
         strategy: How architectures are searched for: greedy, progressive, genetic, similarity, exhaustive, random,
             or a sampler of Optuna like `optuna:tpe`.
         seed: Decides splits, weights, batches, bootstrap draws.
         metric: Compare candidates by this metric instead of 1 - loss / loss of the constant predictor.
         bad_rows: What to do with unreadable rows: refuse the table, or skip them.
-        allow_outside: Whether media paths may lead out of their table's folder.
+        allow_outside: Whether media paths may lead out of their table's folder (of a frame: the working folder).
         resume: Go on with the run in `out`, if there is one.
         workers: Processes to decode and encode with, by default one per core; results do not depend on it.
         device: `auto`, `cpu` or `cuda`.
         class_weights: `balanced` lets every class weigh the same in the training loss, a row of a rare one the more:
             n / (classes * rows of the class), of the training rows. By default every row weighs the same.
-        folds: Candidates are compared on so many parts of the training and validation rows in turn, each judged by what
-            learned from the others; 1 compares on validation rows alone. By default 5 where fewer than 150 validation
-            rows are drawn, else 1; with a given validation part always 1.
+        folds: So many parts of the training and validation rows judge in turn what learned from the others; with 1,
+            validation rows alone judge. By default 5 where fewer than 150 of these are drawn, else 1; with a given
+            validation part always 1.
         narrator: Told what is being done; by default the log called `plait`, which prints notes on stderr.
 
     Returns:
@@ -239,7 +241,7 @@ class Predictor:
         return self.predict_both(table, bad_rows=bad_rows, allow_outside=allow_outside)[0]
 
     def predict_proba(self, table: Any, *, bad_rows: BadRows = "fail", allow_outside: bool = False) -> pd.DataFrame:
-        """Class probabilities, 0 to 1: a column `<target>__<class>` per class, in sorted order; they sum to 1.
+        """Class probabilities, 0 to 1: a column `<target>__<class>` per class, sorted or in their order; they sum to 1.
 
         Of a target of lists, a column `<target>__<label>` per label: how probably it applies, each for itself. Numeric
         targets have none and are left out. Arguments and errors are those of `predict`.

@@ -211,8 +211,8 @@ def test_finalists_are_marked_among_the_best() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (0.1, 0.2, "scores 0.150 higher than image, the best single modality (95 % interval +0.100 to +0.200)."),
-        (-0.3, -0.1, f"scores 0.200 lower than image, the best single modality (95 % interval {MINUS}0.300"),
+        (0.1, 0.2, "scores 0.150 higher than image, the best of a single modality (95 % interval +0.100 to +0.200)."),
+        (-0.3, -0.1, f"scores 0.200 lower than image, the best of a single modality (95 % interval {MINUS}0.300"),
     ],
 )
 def test_whether_fusion_paid(low: float, high: float, words: str) -> None:

@@ -31,8 +31,8 @@ WEIGHTS_HELP = (
     "classes. Default: every row weighs the same."
 )
 FOLDS_HELP = (
-    "Compare on N parts of the training and validation rows in turn, each judged by what learned from the others; 1: "
-    "on the validation rows alone. Default: 5 where fewer than 150 validation rows are drawn, else 1."
+    "N parts of the training and validation rows judge in turn what learned from the others; 1: validation rows alone "
+    "judge. Default: 5 where fewer than 150 of these are drawn, else 1. Always 1 with --validation."
 )
 METRIC_HELP = (
     "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
@@ -63,7 +63,7 @@ def fit(
     test: Annotated[
         str | None,
         typer.Option(
-            "--test", metavar="TABLE", help="Table to judge by; else 15 % of TABLE, or none with --validation."
+            "--test", metavar="TABLE", help="Table that is read last; else 15 % of TABLE, or none with --validation."
         ),
     ] = None,
     group: Annotated[str | None, typer.Option("--group", metavar="COLUMN", help=GROUP_HELP)] = None,

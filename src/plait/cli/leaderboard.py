@@ -8,7 +8,7 @@ from plait.cli._options import AsJson, Run, print_json, print_leaderboard
 
 
 def leaderboard(run: Run, as_json: AsJson = False) -> None:
-    """Print all candidates of a run, best validation score first; > marks the returned one.
+    """Print all candidates of a run, best validation score first (in turns: of all rows that judge); > is returned.
 
     [bold]Example[/]
 

@@ -51,7 +51,9 @@ def run(
     switches: Annotated[
         list[str] | None, typer.Option("--with", metavar="SWITCH", help="A switch of the recipe; may be repeated.")
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="Fusion architectures to try.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Architectures by the strategy, and as many at random.")
+    ] = None,
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds for the fit.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides everything that is drawn.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,

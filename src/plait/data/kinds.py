@@ -16,7 +16,7 @@ CELLS: Final = {
     "image": _MEDIA_CELLS, "audio": _MEDIA_CELLS, "video": _MEDIA_CELLS, "vector": "lists of numbers",
     "series": "lists of numbers, or lists of such lists", "text": "text", "molecule": "text",
     "numeric": "numbers", "categorical": _PLAIN_CELLS, "date": "dates, or text such as 2024-01-31",
-    "binary": _PLAIN_CELLS, "multiclass": _PLAIN_CELLS, "ordinal": "numbers",
+    "binary": _PLAIN_CELLS, "multiclass": _PLAIN_CELLS, "ordinal": "numbers, or text in an order that is said",
     "multilabel": "lists of text or of whole numbers, or text with labels between semicolons",
     "regression": "numbers",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The stage that chooses, by validation rows alone."""
+"""The stage that chooses, by the rows that judge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plait.search.choosing import Choice, choose
 
 
 class ChooseStage(Stage):
-    """The choice, by validation rows alone."""
+    """The choice, by the rows that judge."""
 
     name = "choose"
     after: ClassVar[tuple[str, ...]] = COMPARED

@@ -169,8 +169,8 @@ class EncodeStage(Stage):
         """The network's heads as a model of their own, and the encoder's last layer in the place of the inputs."""
         every, encoder = np.concatenate([train, validation]), network.encoder
         states = hidden_states(
-            encoder, encoder.widths, fit.decoded[self.modality].values, every, fit.content_key(self.modality), fit.cache,
-            device=fit.options.torch_device(), workers=fit.options.processes,
+            encoder, encoder.widths, fit.decoded[self.modality].values, every,
+            fit.content_key(self.modality), fit.cache, device=fit.options.torch_device(), workers=fit.options.processes,
         )  # fmt: skip
         labels = fit.labels.at(every)
         last = np.ascontiguousarray(states[:, -encoder.widths[-1] :])

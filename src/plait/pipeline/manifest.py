@@ -66,7 +66,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validation(fit: Fit) -> dict[str, Any]:
-    """Figures of what was returned on the validation rows."""
+    """Figures of what was returned on the rows that judge."""
     outputs, labels = fit.trials[fit.chosen.chosen].outputs[0], fit.labels.at(fit.judged)
     return with_intervals(fit.tasks, outputs, labels, measure_all(fit.tasks, outputs, labels))
 

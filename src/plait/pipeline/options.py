@@ -49,11 +49,11 @@ class FitOptions:
     Attributes:
         table: The training table: a path, a frame, an Arrow table, a data set or a dict of columns.
         validation: Table to choose by, instead of rows carved out of `table`.
-        test: Table to judge by, instead of rows carved out of `table`.
+        test: Table that is read last, once, instead of rows carved out of `table`.
         wishes: What the caller said about columns.
         schema: An edited schema or the path of one, instead of inference.
         time_limit: Seconds for the whole fit; None with `trials` given goes by counts and reads no clock.
-        trials: How many fusion architectures to try beside the standing competitors.
+        trials: How many fusion architectures the strategy tries, and as many at random; no clock is read then.
         strategy: How architectures are searched for.
         seed: Decides splits, weights, batches, bootstrap draws.
         metric: Score candidates by this metric instead of 1 - loss / loss of the constant predictor.
@@ -63,8 +63,8 @@ class FitOptions:
         device: Where to train and encode: `cpu`, `cuda`, or `auto`.
         encoders: By modality, where a trained encoder is to be had, which stays as it is.
         class_weights: `balanced` lets every class weigh the same in the training loss; None lets every row.
-        folds: Parts of the training and validation rows that are judged in turn; 1 judges validation rows alone, None
-            takes 5 where plait draws fewer than 150 of them.
+        folds: Parts of the training and validation rows that judge in turn; with 1, validation rows alone judge. None
+            is 5 where plait draws fewer than 150 of these, else 1; always 1 where they are given.
     """
 
     table: Any

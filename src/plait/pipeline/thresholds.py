@@ -16,7 +16,7 @@ from plait.tasks.classification import Multiclass
 
 
 class ThresholdStage(Stage):
-    """Offsets of log probabilities by task, from validation rows; kept where they gain more than a standard error."""
+    """Offsets of log probabilities by task, by the rows that judge; kept where they gain more than a standard error."""
 
     name = "thresholds"
     after: ClassVar[tuple[str, ...]] = ("split", *COMPARED, "choose", "finetune")

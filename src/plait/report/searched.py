@@ -124,8 +124,8 @@ def paid(content: Content) -> str:
     found = any(fusion["better"] == one["text"] for one in content["architectures"])
     better = "this architecture" if found else short(fusion["better"], 90)
     return (
-        f"{verdict(content)}: on the validation rows, {better} scores {size} {more} than {short(fusion['than'])}, "
-        f"the best single modality (95 % interval {ends})."
+        f"{verdict(content)}: in validation, {better} scores {size} {more} than {short(fusion['than'])}, "
+        f"the best of a single modality (95 % interval {ends})."
     )
 
 

@@ -122,7 +122,7 @@ def choose(
     Args:
         trials: All evaluated candidates.
         tasks: The tasks.
-        labels: Targets of the validation rows.
+        labels: Targets of the rows that judge.
         seed: Seed of the bootstrap.
         metric: None for the default score.
     """

@@ -27,7 +27,7 @@ class _Pool:
     Args:
         trials: What may be taken.
         tasks: The tasks.
-        labels: Targets of the validation rows.
+        labels: Targets of the rows that judge.
     """
 
     def __init__(self, trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels) -> None:
@@ -80,8 +80,8 @@ def ensembles(
     Args:
         trials: What may be taken; one that has no score is not.
         tasks: The tasks.
-        labels: Targets of the validation rows.
-        folds: Fold of every validation row, by repeat.
+        labels: Targets of the rows that judge.
+        folds: Fold of every one of them, by repeat.
         metric: What the trials are scored by; None for the default score.
     """
     known = [trial for trial in trials if trial.score is not None]
@@ -105,8 +105,8 @@ def ensemble_of(
     Args:
         trials: What may be taken; one that has no score is not.
         tasks: The tasks.
-        labels: Targets of the validation rows.
-        folds: Fold of every validation row, by repeat.
+        labels: Targets of the rows that judge.
+        folds: Fold of every one of them, by repeat.
         metric: What the trial is scored by; None for the default score.
         name: What the leaderboard calls it.
 

@@ -48,9 +48,9 @@ class Trial:
 
     Attributes:
         candidate: What was evaluated.
-        outputs: Outputs on the validation rows, one per seed or repeat; a row's outputs never come from parameters
+        outputs: Outputs on the rows that judge, one per seed or repeat; a row's outputs never come from parameters
             that saw its label.
-        score: Mean score over `outputs`; None where no validation row has a label, or one of `outputs` is not finite.
+        score: Mean score over `outputs`; None where none of these has a label, or one of `outputs` is not finite.
         scores: The score of each of `outputs`, None where it has none.
         seconds: Wall-clock time it took.
         weights: State dict of the decision module to be used for prediction.

@@ -45,7 +45,7 @@ def together(
         shared: What all of them are, learned together.
         trials: Those that `apart` named, in its order.
         tasks: All tasks.
-        labels: Targets of the validation rows.
+        labels: Targets of the rows that judge.
         metric: What the trial is scored by; None for the default score.
     """
     candidate = Candidate(
@@ -66,7 +66,7 @@ def together(
 def sharing(
     shared: Trial, alone: Trial, tasks: Sequence[Task], labels: Labels, seed: int, metric: str | None
 ) -> list[dict[str, Any]]:
-    """What sharing is worth to every target, on validation rows.
+    """What sharing is worth to every target, on the rows that judge.
 
     Returns:
         Per target {"target", "shared", "alone": scores or None, "difference", "low", "high": shared less alone, with

@@ -20,7 +20,7 @@ METRICS: Final = ("accuracy", "balanced_accuracy", "macro_f1")
 """Metrics of answers alone."""
 
 FEWEST_ROWS: Final = 30
-"""Fewer labelled validation rows choose no thresholds."""
+"""Fewer labelled rows that judge choose no thresholds."""
 
 MOST_CLASSES: Final = 50
 
@@ -61,7 +61,7 @@ def thresholds(
     Args:
         kind: The task's kind, whose answers are the most probable class.
         metric: One of `METRICS`.
-        chances: Probabilities [n, classes] of labelled validation rows, from parameters that never saw them.
+        chances: Probabilities [n, classes] of labelled rows that judge, from parameters that never saw them.
         truth: Their classes [n].
         fold_of: Their folds [n]: a row is judged by offsets that the other folds chose.
         groups: Which rows are drawn together, [n]; None where each stands alone.
@@ -120,8 +120,8 @@ def told(task: Task, found: Thresholds, metric: str) -> str:
     pairs = list(zip(task.classes, found.offsets, strict=True))
     listed = ", ".join(f"{label} {offset:+.2f}" for label, offset in pairs[:6]) + (", ..." if len(pairs) > 6 else "")
     return (
-        f"Answers of {task.name!r} go by thresholds chosen on validation rows: the class is answered whose log "
+        f"Answers of {task.name!r} go by thresholds chosen without test rows: the class is answered whose log "
         f"probability is highest after adding {listed}. {metric} rises from {found.before:.4f} to {found.after:.4f} "
-        f"there, cross-fitted (standard error {found.standard_error:.4f}). Probabilities, and the figures on "
-        "validation rows and of the leaderboard, are without them."
+        f"there, cross-fitted (standard error {found.standard_error:.4f}). Probabilities, and the figures of "
+        "validation and of the leaderboard, are without them."
     )
