@@ -158,7 +158,7 @@ def test_a_limit_draws_rows_by_counts_alone(family: str) -> None:
     limit = FAMILIES[family].cost(Shape(600, 4, 1))
     assert limit < whole
     drawn = fitting._drawn(FAMILIES[family], ("numbers",), SIZE, limit, again=True)
-    assert FEWEST <= len(drawn) <= (2_000 if family == "logistic" else 700)
+    assert FEWEST <= len(drawn) <= (700 if family == "boosting" else 2_000)
     assert FEWEST <= len(fitting._drawn(FAMILIES[family], ("numbers",), SIZE, limit)) < 2_000
     assert fitting.fit(spec, Limits(limit)) is not None
     assert fitting_of(rows=2_000).fit(spec, Limits(0.0)) is None or FAMILIES[family].cost(Shape(FEWEST, 4, 4)) <= 0.05
@@ -181,3 +181,20 @@ def test_several_threads_learn_the_same(family: str) -> None:
     several.threads = 3
     spec = ClassicalSpec(family=family, modalities=("numbers", "words"))
     assert dumps(one.fit(spec)) == dumps(several.fit(spec))
+
+
+def test_copies_of_a_forest_have_the_trees_that_their_limit_pays_for() -> None:
+    family, fitting = FAMILIES["forest"], fitting_of(rows=2_000, tasks=(SIZE,))
+    forest = fitting.fit(ClassicalSpec(family="forest", modalities=("numbers",)))["heads"]["size"]
+    shape = Shape(1_000, 4, 1)
+    whole = family.cost(shape)
+    counts = [family.again(forest, shape, whole * share).n_estimators for share in (1.0, 0.5, 0.001)]
+    assert counts == [200, 100, 50]
+    assert len(forest.estimators_) == 200
+
+
+def test_a_stack_leaves_out_what_no_few_rows_make_cheap_enough() -> None:
+    spec = ClassicalSpec(family="stack", modalities=("numbers", "words"))
+    for limits, left in ((Limits(), {"logistic", "forest", "boosting"}), (Limits(fold=0.0), {"logistic"})):
+        stack = fitting_of(rows=2_000, tasks=(SIZE,)).fit(spec, limits)
+        assert {base["model"]["family"] for base in stack["bases"]} == left

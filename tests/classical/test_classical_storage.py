@@ -19,8 +19,9 @@ from made_classical import TASKS, fitting_of, made
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from plait.classical import FAMILIES, ClassicalSpec
+from plait.classical import FAMILIES, ClassicalSpec, storage
 from plait.classical.model import outputs_of
+from plait.classical.packing import PARTS, packed, unpacked
 from plait.classical.storage import LOADERS, TRUSTED, dumps, loads
 from plait.exceptions import InputError
 
@@ -176,3 +177,21 @@ def test_trees_that_lead_out_of_themselves_are_refused(models, family: str, fiel
     assert loads(rewritten(data, lambda schema, content: None))
     with pytest.raises(InputError, match=r"a tree that leads out of itself|a tree over categories"):
         loads(rewritten(data, spoil))
+
+
+def test_packing_changes_nothing_but_the_place_of_forests(models) -> None:
+    before = told(models["forest"])
+    there = packed(models["forest"])
+    assert {type(head) for head in there["heads"].values()} == {dict}
+    assert same(told(models["forest"]), before)
+    assert same(told(unpacked(there)), before)
+
+
+@pytest.mark.parametrize("name", PARTS[1:])
+def test_parts_of_a_forest_that_do_not_fit_are_refused(models, name: str, monkeypatch) -> None:
+    there = packed(models["forest"])
+    for head in there["heads"].values():
+        head[name] = head[name][:-1]
+    monkeypatch.setattr(storage, "packed", lambda model: model)
+    with pytest.raises(InputError, match="damaged"):
+        loads(dumps(there))

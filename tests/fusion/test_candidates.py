@@ -33,6 +33,14 @@ def test_what_is_used() -> None:
         assert set(candidate.build(WIDTHS, [TASK]).modalities) == set(candidate.used)
 
 
+def test_an_ensemble_of_fewer_modalities_is_cheaper_however_many_its_members() -> None:
+    image, sound = (Candidate(name=name, kind="unimodal", modality=name) for name in ("image", "sound"))
+    alone = Candidate(name="one", kind="ensemble", members=(image,) * 5, counts=(1,) * 5)
+    both = Candidate(name="two", kind="ensemble", members=(image, sound), counts=(1, 1))
+    assert alone.cost < both.cost
+    assert (alone.sources, both.sources) == (5, 2)
+
+
 def test_order_of_costs() -> None:
     larger = Candidate(name="larger", kind="architecture", architecture=concat_of({"b": 1, "a": 1}, depth=2))
     three = Candidate(name="three", kind="late", rule="mean", modalities=("a", "b", "c"))

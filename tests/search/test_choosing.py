@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made_search import KIND, SIZE, trial_of
 
 from plait.fusion import Candidate
-from plait.search import Trial, choose
+from plait.search import Trial, choose, choosing
 from plait.search.choosing import DRAWS, METRIC_DRAWS, bootstrap_scores, intervals
 from plait.tasks.score import Labels, score
 
@@ -300,3 +300,20 @@ def test_an_ensemble_is_on_neither_side_of_what_the_search_is_worth() -> None:
     assert choice.best == 2
     assert (choice.search.better, choice.search.than) == ("found", "late")
     assert "The search pays" in choice.sentence
+
+
+def test_of_many_rows_some_are_resampled_for_a_metric(monkeypatch) -> None:
+    """Centre and spread are those of all rows, up to what few draws and fewer rows leave open."""
+    labels = labels_of(4_000)
+    rng = np.random.default_rng(1)
+    outputs = [[{"size": (labels.targets["size"] + noise * rng.normal(size=4_000)).astype(np.float32)[:, None]}]
+               for noise in (0.5, 1.0)]  # fmt: skip
+    whole = choosing.bootstrap_scores((SIZE,), outputs, labels, 0, "r2")
+    monkeypatch.setattr(choosing, "METRIC_NUMBERS", 0)
+    monkeypatch.setattr(choosing, "FEWEST_ROWS", 1_000)
+    some = choosing.bootstrap_scores((SIZE,), outputs, labels, 0, "r2")
+    assert some.shape == whole.shape
+    np.testing.assert_allclose(some.mean(axis=1), whole.mean(axis=1), atol=0.01)
+    np.testing.assert_allclose(some.std(axis=1), whole.std(axis=1), rtol=0.35)
+    outputs[1][0]["size"][7] = np.nan
+    assert np.isnan(choosing.bootstrap_scores((SIZE,), outputs, labels, 0, "r2")[1]).all()

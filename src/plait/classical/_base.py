@@ -62,8 +62,8 @@ Judge = Callable[[NDArray[np.float64], NDArray[np.int64]], float | None]
 class Family(ABC):
     """A family of estimators: one for classes, one for numbers. Stateless.
 
-    Order of calls: `cost`, until the rows are few enough; `fit` once per task on training rows; then scikit-learn's
-    `clone` and `fit` for the folds of a stack, `predict` or `predict_proba` any number of times.
+    Order of calls: `cost`, until the rows are few enough; `fit` once per task on training rows; then `again` and
+    scikit-learn's `fit` for the folds of a stack, `predict` or `predict_proba` any number of times.
 
     Attributes:
         plain: Whether it sees numbers as they are, with NaN in empty cells and absent modalities; other families see
@@ -105,6 +105,18 @@ class Family(ABC):
                 cross-validation goes by it, too. By the loss otherwise.
             limit: Seconds that it may cost, by `cost`: a family that can do with less than it would like does.
         """
+
+    def again(self, estimator: Any, shape: Shape, limit: float = math.inf) -> Any:
+        """A copy of an estimator, to be fitted on other rows with the options that `fit` has found.
+
+        Args:
+            estimator: As `fit` gave it.
+            shape: Of what the copy is to be fitted on.
+            limit: Seconds that it may cost, as in `fit`.
+        """
+        from sklearn.base import clone
+
+        return clone(estimator)
 
 
 FAMILIES: Registry[Family] = Registry("family of classical models")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,9 @@ from plait.tasks.score import LOWER_IS_BETTER, Labels
 FOLDS: Final = 5
 FEWEST: Final = 200
 """Rows that no limit goes below: what costs too much with so few is left out."""
+
+MOST_BYTES: Final = 1 << 30
+"""Features of so many bytes are copied by one task at a time, fewer by several."""
 
 STACKED_SECONDS: Final = 0.15
 STACKED_ROWS: Final = 500
@@ -124,13 +128,18 @@ class Fitting:
     def _by_task(self, work: Callable[[Task], Any]) -> dict[str, Any]:
         """What some work gives of every task; several at once."""
         from joblib import Parallel, delayed
+        from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
 
         def alone(task: Task) -> Any:
             with threadpool_limits(1):  # OpenMP's threads are counted anew in every thread
                 return work(task)
 
-        found = Parallel(min(self.threads, len(self.tasks)), backend="threading")(map(delayed(alone), self.tasks))
+        size = 8 * sum(math.prod(one.shape) for one in self.features.values())
+        threads = min(self.threads, len(self.tasks), max(1, MOST_BYTES // max(1, size)))
+        with warnings.catch_warnings():  # outside of the threads: filters are the process's
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a linear model is judged as it is
+            found = Parallel(threads, backend="threading")(map(delayed(alone), self.tasks))
         return {task.name: one for task, one in zip(self.tasks, found, strict=True)}
 
     def _stack(self, spec: ClassicalSpec, limits: Limits) -> dict[str, Any] | None:
@@ -139,6 +148,9 @@ class Fitting:
         regularisation are found once, by all rows."""
         bases: list[dict[str, Any]] = []
         for modality, name in self._bases(spec.modalities):
+            shapes = [self._shape((modality,), task) for task in self.tasks]
+            if any(self._affordable(FAMILIES[name], shape, limits.fold, again=True) is None for shape in shapes):
+                continue
             model = self.fit(ClassicalSpec(family=name, modalities=(modality,)), limits)
             if model is not None:
                 bases.append({"modality": modality, "model": model})
@@ -171,8 +183,6 @@ class Fitting:
 
     def _held_out(self, modality: str, model: Mapping[str, Any], task: Task, limit: float) -> NDArray[np.float64]:
         """Outputs [rows, outputs] of a base model on training rows, each by one that was fitted without its fold."""
-        from sklearn.base import clone
-
         family, estimator = FAMILIES[model["family"]], model["heads"][task.name]
         matrix, present, folds = self._matrix((modality,), family), self.present[modality], self.folds(task)
         told = np.tile(np.asarray(task.prior, np.float64), (len(folds), 1))
@@ -182,7 +192,8 @@ class Fitting:
             if len(inside) and len(outside) > 1 and len(np.unique(targets[outside])) > 1:
                 weights = _weights(task, targets[outside])
                 learned = _learned(family, matrix, outside)
-                fitted = clone(estimator).fit(learned, targets[outside], sample_weight=weights)
+                again = family.again(estimator, Shape(len(outside), learned.shape[1], task.outputs), limit)
+                fitted = again.fit(learned, targets[outside], sample_weight=weights)
                 told[inside] = head_outputs(task, fitted, matrix[inside], present[inside], family)
         return told
 
@@ -210,7 +221,7 @@ class Fitting:
         """How many rows a limit pays for; None where it does not pay for the fewest."""
 
         def cost(rows: int) -> float:
-            return family.cost(Shape(rows, shape.columns, shape.outputs), again=again, least=not again)
+            return family.cost(Shape(rows, shape.columns, shape.outputs), again=again, least=True)
 
         rows = shape.rows
         while rows > FEWEST and cost(rows) > limit:
@@ -246,7 +257,13 @@ class Fitting:
             or not isinstance(kind, Multiclass)
         ):
             return None
-        return lambda chances, truth: kind.measure(task, chances, truth.astype(np.float64), (metric,))[metric]
+
+        def judge(chances: NDArray[np.float64], truth: NDArray[np.int64]) -> float | None:
+            once = np.ones((1, len(truth)))
+            value = float(kind.measure_under(task, chances, truth.astype(np.float64), once, (metric,))[metric][0])
+            return None if np.isnan(value) else value
+
+        return judge
 
     def _targets(self, task: Task) -> NDArray[Any]:
         targets = self.labels.targets[task.name]

@@ -42,12 +42,22 @@ class Forest(Family):
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         kind = ExtraTreesRegressor if outputs == 1 else ExtraTreesClassifier
-        trees, each = trees_of(len(targets)), _each(Shape(len(targets), features.shape[1], outputs))
-        if limit < trees * each:
-            trees = max(min(trees, ENOUGH), int(limit / each))
+        shape = Shape(len(targets), features.shape[1], outputs)
         return kind(
-            trees, max_features=tried(features.shape[1], outputs), min_samples_leaf=2, random_state=seed, n_jobs=1
+            _within(limit, trees_of(len(targets)), shape), max_features=tried(shape.columns, outputs),
+            min_samples_leaf=2, random_state=seed, n_jobs=1,
         ).fit(features, targets, sample_weight=weights)  # fmt: skip
+
+    def again(self, estimator: Any, shape: Shape, limit: float = math.inf) -> Any:
+        """As `Family.again`, with fewer trees where they would cost too much."""
+        found = super().again(estimator, shape, limit)
+        return found.set_params(n_estimators=_within(limit, found.n_estimators, shape))
+
+
+def _within(limit: float, trees: int, shape: Shape) -> int:
+    """How many trees a limit pays for, `ENOUGH` at least."""
+    each = _each(shape)
+    return trees if limit >= trees * each else max(min(trees, ENOUGH), int(limit / each))
 
 
 def _each(shape: Shape) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -73,15 +72,11 @@ class Logistic(Family):
 def _fitted(
     strength: float, features: Features, targets: NDArray[Any], outputs: int, weights: NDArray[np.float64] | None
 ) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if outputs == 1:
         return Ridge(alpha=1 / strength).fit(features, targets, sample_weight=weights)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is judged as it is
-        model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
-        return model.fit(features, targets, sample_weight=weights)
+    return LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(features, targets, sample_weight=weights)
 
 
 FAMILIES.register(Logistic.name)(Logistic())

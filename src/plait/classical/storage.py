@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from plait.classical.packing import packed, unpacked
 from plait.exceptions import InputError, one_line
 
 SCHEMA: Final = "schema.json"
@@ -62,14 +63,13 @@ TRUSTED: Final = (
     "sklearn.preprocessing._label.LabelEncoder",
     "sklearn.tree._classes.ExtraTreeClassifier",
     "sklearn.tree._classes.ExtraTreeRegressor",
-    "sklearn.tree._tree.Tree",
 )
 """All types that a file may hold. Nothing is ever added to it by a file."""
 
 LOADERS: Final = frozenset(
     {
         "DTypeNode", "DictNode", "JsonNode", "ListNode", "LossNode", "NdArrayNode", "ObjectNode", "RandomGeneratorNode",
-        "TreeNode", "TupleNode", "TypeNode",
+        "TupleNode", "TypeNode",
     }
 )  # fmt: skip
 """All ways in which a file may ask skops to make an object: neither functions nor methods among them."""
@@ -91,7 +91,7 @@ def dumps(model: dict[str, Any]) -> bytes:
     """
     import skops.io
 
-    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(model)))
+    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(packed(model))))
     schema = json.loads(source.read(SCHEMA))
     names: dict[str, str] = {}
     arrays: dict[str, bytes] = {}
@@ -146,12 +146,13 @@ def loads(data: bytes) -> dict[str, Any]:
             model = skops.io.loads(data, trusted=list(TRUSTED))
         if not isinstance(model, dict):
             raise TypeError(f"a {type(model).__name__} in the place of a model")
-        _check_trees(model, None)
+        whole: dict[str, Any] = unpacked(model)
+        _check_trees(whole, None)
     except _DAMAGED as error:
         raise InputError(
             f"A stored classical model is damaged ({one_line(error)}). Restore the file, or fit again."
         ) from error
-    return model
+    return whole
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

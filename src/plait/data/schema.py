@@ -84,8 +84,8 @@ class Modality(BaseModel):
     columns: tuple[str, ...]
 
 
-def _wrong_kind(column: Column) -> str | None:
-    """What is wrong with the kind of a column; a target may have none: `fit` then says that it cannot be learned."""
+def _wrong(column: Column) -> str | None:
+    """What is wrong with a column's kind or order; a target may have no kind: `fit` then says so."""
     if column.role == "input" and column.kind not in INPUT_KINDS:
         return f"there is no kind {column.kind!r} of an input; {did_you_mean(str(column.kind), INPUT_KINDS)}"
     if column.order and (column.role, column.kind) != ("target", "ordinal"):
@@ -107,7 +107,7 @@ class Schema(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        problems = [f"column {column.name!r}: {wrong}" for column in self.columns if (wrong := _wrong_kind(column))]
+        problems = [f"column {column.name!r}: {wrong}" for column in self.columns if (wrong := _wrong(column))]
         names = Counter(column.name for column in self.columns)
         problems += [f"column {name!r} stands there {count} times" for name, count in names.items() if count > 1]
         for role in _ONE:

@@ -31,7 +31,7 @@ class Table:
         folder: Where relative paths of media cells start; None for a table in memory (then the working folder).
         roles: Column roles that the table itself carries (Parquet metadata).
         kinds: Column kinds that the table itself carries.
-        orders: Categories in order, of columns that say theirs (ordered categoricals of text).
+        orders: Categories in order, of columns that say theirs (ordered categoricals of text, in memory).
     """
 
     data: pa.Table
@@ -189,14 +189,19 @@ def _plain(table: Table) -> pa.Table:
 
 
 def _orders(table: Table) -> dict[str, tuple[str, ...]]:
-    """Categories of the ordered categoricals of text, from the least on; all chunks of one have the same."""
-    found = {}
-    for field_ in table.data.schema:
-        column = table.data.column(field_.name)
-        if pa.types.is_dictionary(field_.type) and field_.type.ordered and column.num_chunks:
-            categories = column.chunk(0).dictionary
-            if pa.types.is_string(categories.type) or pa.types.is_large_string(categories.type):
-                found[field_.name] = tuple(str(one).strip() for one in categories.to_pylist())
+    """Categories of the ordered categoricals of text, from the least on, of a table in memory.
+
+    Of a file they may come in the order in which they first stand there, whatever its schema says.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for field_ in table.data.schema if table.folder is None else ():
+        if not (pa.types.is_dictionary(field_.type) and field_.type.ordered):
+            continue
+        chunks = {tuple(chunk.dictionary.to_pylist()) for chunk in table.data.column(field_.name).chunks}
+        categories = chunks.pop() if len(chunks) == 1 else ()
+        texts = tuple(one.strip() for one in categories if isinstance(one, str) and one.strip())
+        if texts and len(set(texts)) == len(categories):
+            found[field_.name] = texts
     return found
 
 

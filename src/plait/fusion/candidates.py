@@ -101,11 +101,16 @@ class Candidate(BaseModel):
         return tuple(name for name in self.used if name not in self.raw)
 
     @property
-    def cost(self) -> tuple[int, int]:
-        """Where it stands in the order of costs: by kind, then by number of sources."""
-        sources = self.architecture.size if self.architecture is not None else len(self.used)
-        sources = sum(member.cost[1] for member in self.members) or sources
-        return COST_ORDER.index(self.kind), sources
+    def sources(self) -> int:
+        """How many sources it reads, its members' together."""
+        if self.architecture is not None:
+            return self.architecture.size
+        return sum(member.sources for member in self.members) or len(self.used)
+
+    @property
+    def cost(self) -> tuple[int, int, int]:
+        """Where it stands in the order of costs: by kind, ensembles by number of modalities, then by sources."""
+        return COST_ORDER.index(self.kind), len(self.used) if self.members else 0, self.sources
 
     def build(
         self, layer_widths: Mapping[str, Sequence[int]], tasks: Sequence[Task],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plait.classical._base import FAMILIES
-from plait.classical.fitting import Limits
+from plait.classical.fitting import UNLIMITED, Limits
 from plait.data.readers._base import READERS
 from plait.data.splits import TRAIN, VALIDATION, fold_rows
 from plait.data.workers import in_order
@@ -91,7 +91,10 @@ def _turned(turn: Turn) -> dict[str, Tensor]:
         fit.states = encode_rows(fit, fit.both)
         classical = [one for one in turn.candidates if one.classical]
         networks = [one for one in turn.candidates if not one.classical]
-        fitted, _ = classical_of(fit).evaluate(classical, turn.limits)
+        evaluator = classical_of(fit)
+        fitted, _ = evaluator.evaluate(classical, turn.limits)
+        dear = [one for one in classical if all(trial.candidate is not one for trial in fitted)]
+        fitted += evaluator.evaluate(dear, UNLIMITED)[0]  # what was fitted before is compared in every turn
         clock = Clock(None if seconds is None else seconds["evaluate"])
         share = None if seconds is None else lambda trainings: max(0.0, clock.left) / max(1, trainings)
         trained = evaluator_of(fit).evaluate(networks, share)

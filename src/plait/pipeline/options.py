@@ -59,7 +59,8 @@ class FitOptions:
         metric: Score candidates by this metric instead of 1 - loss / loss of the constant predictor.
         bad_rows: `fail` refuses a table with unreadable rows, `skip` lists them and goes on.
         allow_outside: Whether paths of media may lead out of their table's folder.
-        workers: Processes to decode and encode with, None for one per core; results do not depend on it.
+        workers: Processes to decode and encode with, and threads to fit classical models with; None for one per core.
+            Results do not depend on it.
         device: Where to train and encode: `cpu`, `cuda`, or `auto`.
         encoders: By modality, where a trained encoder is to be had, which stays as it is.
         class_weights: `balanced` lets every class weigh the same in the training loss; None lets every row.

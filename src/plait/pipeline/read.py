@@ -80,12 +80,22 @@ def _schema(options: FitOptions, table: Table, problems: Problems) -> Schema | N
         schema = options.schema if isinstance(options.schema, Schema) else Schema.load(Path(options.schema))
         require_columns(table, [column.name for column in schema.columns if column.role != "ignored"], "schema")
         group, split = options.wishes.group, options.wishes.split
-        if not (group or split):
-            return doubted(schema, table)
-        return infer_schema(table, _as_wishes(schema, group, split))
+        found = infer_schema(table, _as_wishes(schema, group, split)) if group or split else doubted(schema, table)
+        return _ordered(found, schema, table)
     except InputError as error:
         problems.collect(error)
         return None
+
+
+def _ordered(found: Schema, schema: Schema, table: Table) -> Schema:
+    """A schema whose ordinal targets have their order from the caller's, or else from the table."""
+    said = {column.name: column.order for column in schema.targets}
+    columns = []
+    for column in found.columns:
+        order = said.get(column.name) or table.orders.get(column.name, ())
+        ordinal = column.role == "target" and column.kind == "ordinal"
+        columns.append(column.model_copy(update={"order": order}) if ordinal else column)
+    return Schema(columns=tuple(columns))
 
 
 def _as_wishes(schema: Schema, group: str | None, split: str | None) -> Wishes:

@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from plait.search.evaluator import Trial
 from plait.tasks._base import Task
+from plait.tasks.intervals import some_units
 from plait.tasks.score import Labels, Outputs, weighted_scores
 
 DRAWS = 1_000
 METRIC_DRAWS = 200
+FEWEST_ROWS = 1_000
+METRIC_NUMBERS = 5_000_000
+"""Draws times rows times outputs for a metric: where there are more rows, some of them are resampled."""
+
 CHUNK_NUMBERS = 4_000_000
 
 
@@ -70,6 +75,9 @@ def bootstrap_scores(
 ) -> NDArray[np.float64]:
     """Scores of several candidates under the same bootstrap draws of rows (or of groups, where there are groups).
 
+    For a metric, fewer of many rows are resampled, and deviations scaled by the root of their share (see
+    `plait.tasks.intervals`).
+
     Args:
         tasks: The tasks.
         outputs: Per candidate, its outputs of every seed; a candidate's score is the mean over them.
@@ -80,24 +88,42 @@ def bootstrap_scores(
     Returns:
         [candidates, draws]; NaN where a draw has no score.
     """
-    draws = DRAWS if metric is None else METRIC_DRAWS
     rng = np.random.default_rng([seed, 0xB007])
     groups = labels.groups if labels.groups is not None else np.arange(len(labels))
     _, codes = np.unique(groups, return_inverse=True)
     size = int(codes.max(initial=-1)) + 1
+    if metric is not None:
+        most = max(FEWEST_ROWS, METRIC_NUMBERS // (METRIC_DRAWS * sum(task.outputs for task in tasks)))
+        some = some_units(codes, size, most, rng)
+        if not some.all():
+            taken = np.flatnonzero(some[codes])
+            parts = [[{name: np.asarray(v)[taken] for name, v in one.items()} for one in seeds] for seeds in outputs]
+            part = bootstrap_scores(tasks, parts, labels.at(taken), seed, metric)
+            once = _scores(tasks, parts, labels.at(taken), np.ones((1, len(taken))), metric)
+            full = _scores(tasks, outputs, labels, np.ones((1, len(labels))), metric)
+            with np.errstate(invalid="ignore"):
+                return _finite(full + np.sqrt(some.mean()) * (part - once))
+    draws = DRAWS if metric is None else METRIC_DRAWS
     step = max(1, CHUNK_NUMBERS // max(len(labels), 1))
     chunks = []
     for start in range(0, draws, step):
         counts = rng.multinomial(size, np.full(size, 1 / size), min(step, draws - start)).astype(np.float64)
-        weights = counts[:, codes]
-        chunks.append(
-            [
-                np.mean([weighted_scores(tasks, one, labels, weights, metric) for one in seeds], axis=0)
-                for seeds in outputs
-            ]
-        )
-    drawn = np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
-    return np.where(np.isfinite(drawn), drawn, np.nan)
+        chunks.append(_scores(tasks, outputs, labels, counts[:, codes], metric))
+    return _finite(np.concatenate(chunks, axis=1))
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _scores(
+    tasks: Sequence[Task], outputs: Sequence[Sequence[Outputs]], labels: Labels, weights: NDArray[np.float64],
+    metric: str | None,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Scores [candidates, weightings], each the mean over a candidate's outputs."""
+    return np.stack(
+        [np.mean([weighted_scores(tasks, one, labels, weights, metric) for one in seeds], axis=0) for seeds in outputs]
+    )
 
 
 def intervals(drawn: NDArray[np.float64]) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:

@@ -87,7 +87,7 @@ def ensembles(
     known = [trial for trial in trials if trial.score is not None]
     found = [ensemble_of(known, tasks, labels, folds, metric)]
     alone = [trial for trial in known if len(trial.candidate.used) == 1]
-    if 0 < len(alone) < len(known):
+    if alone and len({trial.candidate.used for trial in known}) > 1:
         name = max((float(trial.score or 0.0), trial.candidate.used) for trial in alone)[1][0]
         same = [trial for trial in alone if trial.candidate.used == (name,)]
         found.append(ensemble_of(same, tasks, labels, folds, metric, f"{NAME} of {name}"))

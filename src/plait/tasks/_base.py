@@ -24,7 +24,7 @@ class Task(BaseModel):
         name: The column; of one label of a column, `<column>__<label>`.
         kind: Name of the task kind.
         label_type: Type of the labels in the training table; predictions come in the same.
-        classes: Class labels in sorted order (classification), as text.
+        classes: Class labels, sorted or in their order (classification), as text.
         mean, scale: Mean and standard deviation of the training labels (regression), in the column's unit.
         prior: The constant predictor's outputs: log frequencies of the classes [classes], or [0.0] (regression:
             the mean, in standardised units).
@@ -171,6 +171,8 @@ class TaskKind(ABC):
             weights: Whole numbers [draws, rows]; 2 is the row twice.
             names: Which; all by default.
         """
+        if len(targets) == 0:
+            return {name: np.full(len(weights), np.nan) for name in names or self.metrics}
         formulas = self.formulas_under(task, probabilities, targets, weights)
         return {name: formulas[name]() for name in names or self.metrics}
 

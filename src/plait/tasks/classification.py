@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -121,15 +121,18 @@ class Multiclass(TaskKind):
         """As `TaskKind.formulas_under`."""
         truth = targets.astype(np.int64)
         guess, seen = self.guess(task, probabilities), truth >= 0
-        ranked = cache(lambda: weighted.one_vs_rest(truth[seen], probabilities[seen], weights[:, seen]))
+
+        def ranked(metric: weighted.Ranking) -> NDArray[np.float64]:
+            return weighted.one_vs_rest(metric, truth[seen], probabilities[seen], weights[:, seen])
+
         nothing = np.full(len(weights), np.nan)
         return {
             **{
                 name: partial(self.figure, name, truth, guess, weights)
                 for name in ("accuracy", "balanced_accuracy", "macro_f1")
             },
-            "auroc": lambda: ranked()[0],
-            "average_precision": lambda: ranked()[1],
+            "auroc": partial(ranked, weighted.auroc),
+            "average_precision": partial(ranked, weighted.average_precision),
             "log_loss": lambda: weighted.mean(_log_losses(probabilities, truth), weights) if seen.all() else nothing,
         }
 

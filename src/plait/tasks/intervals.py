@@ -60,7 +60,7 @@ def _intervals(
     classes = max(5, sum(min(TASK_KIND_REGISTRY[task.kind].most_ranked, max(1, task.outputs - 1)) for task in tasks))
     rng = np.random.default_rng([0xC1, size])
     draws = int(np.clip(BUDGET // (classes * len(rows)), FEWEST_DRAWS, MOST_DRAWS))
-    some = _some_units(units, size, BUDGET // (classes * draws), rng)
+    some = some_units(units, size, BUDGET // (classes * draws), rng)
     taken = np.flatnonzero(some[units])
     kept = int(some.sum())
     counts = rng.multinomial(kept, np.full(kept, 1 / kept), draws).astype(np.float64)
@@ -70,7 +70,7 @@ def _intervals(
     return {name: _ends(found[name], point, shrunk) if name in found else None for name, point in points.items()}
 
 
-def _some_units(units: NDArray[np.int64], size: int, most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def some_units(units: NDArray[np.int64], size: int, most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Which units are drawn from: all, or of many rows so many as have about `most` rows; two at least."""
     if len(units) <= most:
         return np.ones(size, np.bool_)

@@ -5,12 +5,15 @@ Legend: D weightings, n rows. A whole-number weight is the row so many times; al
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Ranking = Callable[[NDArray[np.bool_], Floats, Floats], Floats]
 
 
 def mean(values: Floats, weights: Floats) -> Floats:
@@ -35,21 +38,19 @@ def f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_], weights: Floats) -> F
     return _ratio(2 * weights @ (truth & guess), weights @ (truth.astype(np.float64) + guess))
 
 
-def one_vs_rest(truth: Rows, chances: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """(AUROC, average precision), the mean over the classes that occur; of two classes, that of the second.
+def one_vs_rest(metric: Ranking, truth: Rows, chances: Floats, weights: Floats) -> Floats:
+    """`auroc` or `average_precision`, the mean over the classes that occur; of two classes, that of the second.
 
     Args:
+        metric: Which.
         truth: Class codes [n], none below 0.
         chances: [n, classes].
         weights: [D, n].
     """
-    two = chances.shape[1] == 2
-    found = [_ranked(truth == label, chances[:, label], weights) for label in ([1] if two else np.unique(truth))]
-    if not found:
-        nothing = np.full(len(weights), np.nan)
-        return nothing, nothing
-    roc, precision = (known_mean(np.stack([one[place] for one in found])) for place in (0, 1))
-    return roc, precision
+    labels = [1] if chances.shape[1] == 2 else np.unique(truth)
+    if len(truth) == 0:
+        return np.full(len(weights), np.nan)
+    return known_mean(np.stack([metric(truth == label, chances[:, label], weights) for label in labels]))
 
 
 def spearman(one: Floats, other: Floats, weights: Floats) -> Floats:
@@ -110,18 +111,28 @@ def _ties(values: Floats) -> tuple[Rows, Rows]:
     return order, np.flatnonzero(np.concatenate([[True], risen[1:] != risen[:-1]]))
 
 
-def _ranked(positive: NDArray[np.bool_], chances: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """(AUROC, average precision) of one class; NaN where all rows of a weighting are of one side."""
-    order, starts = _ties(chances)
-    sorted_weights, hits = weights[:, order], positive[order]
-    found = np.add.reduceat(sorted_weights * hits, starts, axis=1)
-    missed = np.add.reduceat(sorted_weights * ~hits, starts, axis=1)
-    above, below = found.sum(axis=1), missed.sum(axis=1)
+def auroc(positive: NDArray[np.bool_], chances: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve of one class; NaN where all rows of a weighting are of one side."""
+    found, missed = _risen(positive, chances, weights)
     right = (found * (missed.cumsum(axis=1) - 0.5 * missed)).sum(axis=1)
+    return _ratio(right, found.sum(axis=1) * missed.sum(axis=1))
+
+
+def average_precision(positive: NDArray[np.bool_], chances: Floats, weights: Floats) -> Floats:
+    """Average precision of one class; NaN where all rows of a weighting are of one side."""
+    found, missed = _risen(positive, chances, weights)
     reached = found[:, ::-1].cumsum(axis=1)
     taken = reached + missed[:, ::-1].cumsum(axis=1)
     precision = (found[:, ::-1] * reached / np.where(taken > 0, taken, 1)).sum(axis=1)
-    return _ratio(right, above * below), np.where(below > 0, _ratio(precision, above), np.nan)
+    return np.where(missed.sum(axis=1) > 0, _ratio(precision, found.sum(axis=1)), np.nan)
+
+
+def _risen(positive: NDArray[np.bool_], chances: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weights of the rows of the class, and of the others, at each chance that occurs, the lowest first."""
+    order, starts = _ties(chances)
+    sorted_weights, hits = weights[:, order], positive[order]
+    found = np.add.reduceat(sorted_weights * hits, starts, axis=1)
+    return found, np.add.reduceat(sorted_weights * ~hits, starts, axis=1)
 
 
 def _ranks(values: Floats, weights: Floats) -> Floats:

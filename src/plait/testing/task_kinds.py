@@ -169,7 +169,7 @@ class TaskKindMetrics(TaskKindSuite):
         answers[0] = np.nan
         assert set(case.kind.measure(case.task, answers, case.targets().double().numpy()).values()) == {None}
 
-    @pytest.mark.parametrize("rows", [1, 3, ROWS])
+    @pytest.mark.parametrize("rows", [0, 1, 3, ROWS])
     def test_weights(self, case: TaskKindCase, rows: int) -> None:
         """A row of weight 2 counts as if it stood there twice, one of weight 0 as if it did not."""
         answers = case.answers(case.outputs()).round(1)[:rows] + 0.05  # with ties
