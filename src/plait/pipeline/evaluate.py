@@ -18,8 +18,8 @@ from plait.search.sharing import apart
 from plait.training.checkpoints import load_tensors, save_tensors
 from plait.training.loop import Plan, passes
 
-RESERVE = 0.1
-"""Share of the whole limit kept back for what comes after: test rows, report."""
+RESERVE = 0.15
+"""Share of the whole limit kept back for what comes after: ensembles, choice, test rows, report."""
 
 
 def fusion_plan(rows: int, seed: int) -> Plan:
