@@ -282,6 +282,21 @@ def test_the_shortest_time_limit_leaves_a_run_that_predicts(made_table: Path, tm
     assert len(predictor.predict(made_table)) == 120
 
 
+def test_rows_that_judge_are_left_out_where_comparing_on_all_would_take_too_long(
+    vector_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from plait.pipeline import afford
+
+    monkeypatch.setattr(afford, "JUDGED", 1.0)
+    listener = Listener()
+    predictor = plait.fit(
+        pa.concat_tables([parquet.read_table(vector_table)] * 10), "label", out=tmp_path / "run", time_limit=15,
+        narrator=listener,
+    )  # fmt: skip
+    assert any("840 of 840 train, 32 of 180 validation, 32 of 180 test" in note for note in listener.notes)
+    assert predictor.manifest["data"]["rows"] == {"train": 840, "validation": 32, "test": 32}
+
+
 def test_a_limit_too_short_for_all_rows_uses_some(vector_table: Path, tmp_path: Path) -> None:
     data = parquet.read_table(vector_table)
     large = pa.concat_tables([data] * 400)  # 48,000 rows

@@ -379,3 +379,22 @@ def test_on_cuda() -> None:
     (here,) = evaluator_of().evaluate([DEEP])
     assert there.score == pytest.approx(here.score, abs=0.05)
     assert all(tensor.device.type == "cpu" for tensor in there.weights.values())
+
+
+def test_within_draws_rows_and_leaves_the_rest_as_it_is() -> None:
+    whole = evaluator_of(160, plan=Plan(epochs=2, batch_size=32))
+    before = len(whole.train), len(whole.validation)
+    some = whole.within(30, 20)
+    assert (len(some.train), len(some.validation), len(some.labels)) == (30, 20, 20)
+    assert set(some.train.index) < set(whole.train.index)
+    assert set(some.validation.index) < set(whole.validation.index)
+    where = [list(whole.validation.index).index(row) for row in some.validation.index]
+    np.testing.assert_array_equal(some.labels.targets["size"], whole.labels.targets["size"][where])
+    assert (len(whole.train), len(whole.validation)) == before
+    same = whole.within(30, 20)
+    np.testing.assert_array_equal(some.train.index, same.train.index)
+    every = whole.within(1_000, 1_000)
+    assert every.train is whole.train
+    assert every.labels is whole.labels
+    (trial,) = some.evaluate([Candidate(name="deep", kind="architecture", architecture=concat_of({"a": 1, "b": 1}))])
+    assert len(trial.outputs[0]["size"]) == 20

@@ -21,13 +21,18 @@ PASSES: Final = 4
 SHARE: Final = 0.4
 """Share of the time left that reading and encoding rows may take; the rest is for learning."""
 
+JUDGED_SHARE: Final = 0.1
+JUDGED: Final = 2e-4
+"""Seconds that a validation or test row costs for every target when all candidates are compared; and what share of the
+time left they may take together."""
+
 FEWEST: Final = {TRAIN: 64, VALIDATION: 32, TEST: 32}
 
 
 def affordable(fit: Fit, parts: NDArray[np.int8]) -> NDArray[np.int8]:
     """Parts with no more rows than the time limit can pay for; rows left out get -1, and the user is told.
 
-    Every part loses the same share of its rows, drawn from the seed.
+    Every part loses the same share of its rows, drawn from the seed; validation and test may lose more.
 
     Args:
         fit: The fit; its clock says how much time is left.
@@ -37,13 +42,15 @@ def affordable(fit: Fit, parts: NDArray[np.int8]) -> NDArray[np.int8]:
     if fit.options.limit is None or used <= sum(FEWEST.values()):
         return parts
     share = max(0.0, SHARE * fit.clock.left) / max(1e-9, _seconds_per_row(fit, parts) * used)
-    if share >= 1:
+    judged = JUDGED * len(fit.source.schema.targets) * max(1, int((parts > TRAIN).sum()))
+    shares = dict.fromkeys(FEWEST, min(share, max(0.0, JUDGED_SHARE * fit.clock.left) / judged)) | {TRAIN: share}
+    if min(shares.values()) >= 1:
         return parts
     kept = parts.copy()
     rng = np.random.default_rng([fit.options.seed, 0xAFF0])
     for part, fewest in FEWEST.items():
         rows = rng.permutation(np.flatnonzero(parts == part))
-        kept[rows[max(fewest, int(share * len(rows))) :]] = -1
+        kept[rows[max(fewest, int(shares[part] * len(rows))) :]] = -1
     told = ", ".join(f"{int((kept == p).sum()):,} of {int((parts == p).sum()):,} {PARTS[p]}" for p in FEWEST)
     fit.note(f"The time limit does not pay for all rows: {told} rows are used. A longer limit uses more.")
     return kept

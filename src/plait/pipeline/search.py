@@ -35,6 +35,9 @@ PRUNED = 0.25
 COMPARED = 300
 """Trials at most whose scores are compared with what screening foretold."""
 
+MOST_TRAINED, MOST_JUDGED = 100_000, 50_000
+"""Training and validation rows of a search at most: ranking needs no more, and no clock is read within a pass."""
+
 FINALISTS = 3
 SMALLER = 3
 """How many of the smaller ones are finalists."""
@@ -75,7 +78,8 @@ class SearchStage(Stage):
         limit = options.limit
         total = None if options.trials is None else options.trials * len(names)
         fit.narrator.begin("Searching for ways to fuse", total)
-        evaluator = evaluator_of(fit).by(search_plan(len(fit.train), options.seed), 1)
+        plan = search_plan(min(MOST_TRAINED, len(fit.train)), options.seed)
+        evaluator = evaluator_of(fit).by(plan, 1).within(MOST_TRAINED, MOST_JUDGED)
         search = Search(evaluator, ledger, options.seed, fit.narrator.advance, fit.run.stages)
         for place, name in enumerate(names):
             share = None

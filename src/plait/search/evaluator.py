@@ -109,6 +109,17 @@ class Evaluator:
         other.plan, other.seeds, other.cut = plan, seeds, 0
         return other
 
+    def within(self, train: int, validation: int) -> Evaluator:
+        """The same with no more rows than these; of more, some are drawn from the plan's seed."""
+        other, rng = copy(self), np.random.default_rng([self.plan.seed, 0x5EA2C4])
+        other._moments = {}
+        if len(self.train) > train:
+            other.train = self.train.at(np.sort(rng.permutation(self.train.index)[:train]))
+        if len(self.validation) > validation:
+            drawn = np.sort(rng.permutation(len(self.validation))[:validation])
+            other.validation, other.labels = self.validation.at(self.validation.index[drawn]), self.labels.at(drawn)
+        return other
+
     def evaluate(
         self,
         candidates: Sequence[Candidate],
