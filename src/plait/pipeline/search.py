@@ -35,7 +35,7 @@ PRUNED = 0.25
 COMPARED = 300
 """Trials at most whose scores are compared with what screening foretold."""
 
-MOST_TRAINED, MOST_JUDGED = 100_000, 50_000
+MOST_TRAINED, MOST_JUDGED = 50_000, 20_000
 """Training and validation rows of a search at most: ranking needs no more, and no clock is read within a pass."""
 
 FINALISTS = 3
