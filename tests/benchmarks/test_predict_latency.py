@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 
+
+@pytest.mark.slow
 def test_latency_of_a_made_table(script):
     figures = script(
         "predict_latency.py", "--made", "--fit-rows", "40", "--side", "16", "--calls", "2", "--rows", "1", "3"

@@ -20,6 +20,7 @@ def tables(monkeypatch):
     return importlib.import_module("tables")
 
 
+@pytest.mark.slow
 def test_made_tables_from_end_to_end(script):
     figures = script("real_tables.py", "--tables", "made-digits", "made-views", "made-houses", "--trials", "1")
 
