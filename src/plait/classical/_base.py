@@ -119,5 +119,17 @@ class Family(ABC):
         return clone(estimator)
 
 
+def paid(limit: float, each: float, wanted: int, enough: int) -> int:
+    """How many trees or rounds a limit pays for: all that are wanted, or fewer, but `enough` at least.
+
+    Args:
+        limit: Seconds.
+        each: Seconds of one.
+        wanted: How many there would be without a limit.
+        enough: How many stay, whatever the limit; of fewer wanted, all.
+    """
+    return wanted if limit >= wanted * each else max(min(wanted, enough), int(limit / each))
+
+
 FAMILIES: Registry[Family] = Registry("family of classical models")
 """Families by name."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.classical._base import FAMILIES, Family, Judge, Shape
+from plait.classical._base import FAMILIES, Family, Judge, Shape, paid
 from plait.data.readers._base import Features
 
 FEW_ROWS = 2_000
@@ -66,8 +66,8 @@ class Boosting(Family):
 
 def _within(limit: float, rounds: int, shape: Shape, rate: float = RATE) -> dict[str, Any]:
     """How many rounds a limit pays for, `ENOUGH` at least, and at what rate."""
-    paid = rounds if limit >= rounds * _each(shape) else max(min(rounds, ENOUGH), int(limit / _each(shape)))
-    return {"max_iter": paid, "learning_rate": rate if paid == rounds else min(FASTEST, rate * rounds / paid)}
+    fewer = paid(limit, _each(shape), rounds, ENOUGH)
+    return {"max_iter": fewer, "learning_rate": rate if fewer == rounds else min(FASTEST, rate * rounds / fewer)}
 
 
 def _each(shape: Shape) -> float:

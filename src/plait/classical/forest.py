@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.classical._base import FAMILIES, Family, Judge, Shape
+from plait.classical._base import FAMILIES, Family, Judge, Shape, paid
 from plait.data.readers._base import Features
 
 FEWEST, MOST = 16, 200
@@ -44,20 +44,14 @@ class Forest(Family):
         kind = ExtraTreesRegressor if outputs == 1 else ExtraTreesClassifier
         shape = Shape(len(targets), features.shape[1], outputs)
         return kind(
-            _within(limit, trees_of(len(targets)), shape), max_features=tried(shape.columns, outputs),
+            paid(limit, _each(shape), trees_of(len(targets)), ENOUGH), max_features=tried(shape.columns, outputs),
             min_samples_leaf=2, random_state=seed, n_jobs=1,
         ).fit(features, targets, sample_weight=weights)  # fmt: skip
 
     def again(self, estimator: Any, shape: Shape, limit: float = math.inf) -> Any:
         """As `Family.again`, with fewer trees where they would cost too much."""
         found = super().again(estimator, shape, limit)
-        return found.set_params(n_estimators=_within(limit, found.n_estimators, shape))
-
-
-def _within(limit: float, trees: int, shape: Shape) -> int:
-    """How many trees a limit pays for, `ENOUGH` at least."""
-    each = _each(shape)
-    return trees if limit >= trees * each else max(min(trees, ENOUGH), int(limit / each))
+        return found.set_params(n_estimators=paid(limit, _each(shape), found.n_estimators, ENOUGH))
 
 
 def _each(shape: Shape) -> float:
