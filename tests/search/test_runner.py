@@ -283,6 +283,31 @@ def test_time_between_rungs_ends_a_search_too(tmp_path, looks) -> None:
     assert passes == [1] * BATCH + [3] * (looks - BATCH + 1)
 
 
+class Cut(Cheap):
+    """An evaluator whose trainings after the first `whole` ones are cut short by time; these have the best scores."""
+
+    def __init__(self, whole: int) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def rung(self, members, first, last, left=None):
+        before = len(self.asked)
+        found = super().rung(members, first, last, left)
+        late = [before + place >= self.whole for place in range(len(found))]
+        return [replace(one, score=one.score + 100 * cut, cut=cut) for one, cut in zip(found, late, strict=True)]
+
+
+@pytest.mark.parametrize(("whole", "counted"), [(0, FEWEST), (1, 1), (FEWEST, FEWEST), (FEWEST + 3, FEWEST + 3)])
+def test_trainings_that_time_cut_short_count_where_there_are_no_others(tmp_path, whole, counted) -> None:
+    left = iter([1.0] * (2 * FEWEST - 1))
+    search = Search(Cut(whole), ledger_of(tmp_path), 0)
+    search.run("random", strategy_of("random"), 50, lambda: next(left, 0.0))
+    assert len(search.found.trials) == len(search.ledger.read()) == counted
+    assert {trial["score"] >= 100 for trial in search.found.trials} == {whole == 0}
+    assert search.found.best["random"]
+    assert search.found.cut
+
+
 def test_time_between_batches_ends_a_search_too(tmp_path) -> None:
     search = Search(Cheap(), ledger_of(tmp_path), 0)
     search.run("random", strategy_of("random"), 50, countdown(FEWEST - 1))

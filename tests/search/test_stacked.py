@@ -290,14 +290,18 @@ def test_enough_time_is_as_good_as_no_limit() -> None:
     assert trainer.cut == 0
 
 
-def test_no_further_stack_is_begun_once_time_is_over() -> None:
+def test_time_ends_a_stack_at_work_and_no_further_one_is_begun() -> None:
+    """Four steps a pass here; the clock is read before all stacks but the first, at their start and after every step."""
     made = members(7)
     whole = trainer_of(2).piece(made, PLAN, 0, 1, None)
-    for looks, count in ((0, 2), (1, 4), (2, 6), (3, 7)):
+    for looks, steps in ((0, [1]), (2, [2]), (5, [4]), (6, [4, 1]), (8, [4, 2]), (11, [4, 4]), (17, [4, 4, 4])):
         left = iter([1.0] * looks)
         found = trainer_of(2).piece(made, PLAN, 0, 1, None, lambda left=left: next(left, 0.0))
-        assert len(found) == count
-        alike(found, whole[:count], 0.0)
+        assert [one.member.steps for one in found] == [step for step in steps for _ in range(2)]
+        assert [one.cut for one in found] == [step < 4 for step in steps for _ in range(2)]
+        assert all(one.score is not None for one in found)
+        done = [one for one in found if not one.cut]
+        alike(done, whole[: len(done)], 0.0)
 
 
 def test_without_validation_labels_the_newest_weights_count() -> None:

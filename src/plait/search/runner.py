@@ -245,8 +245,11 @@ class Search:
             kept = self._kept(name)
             self._learn_again([one for one in fresh if first and kept.get(one) is None], kept, first, strategy)
             members = [self._member(kept, architecture, first, strategy) for architecture in fresh]
-            learned = self.evaluator.rung(members, first, last, left)
             number = self.rungs.get(name, 0)
+            heard = self.evaluator.rung(members, first, last, left)
+            learned = [one for one in heard if not one.cut]
+            if number == 0 and not learned:  # what time cut short is comparable with its own stack alone
+                learned = heard
             going_on = last < self.evaluator.plan.epochs
             if strategy and (going_on or _inherits(strategy)):
                 # What is left behind in this rung may yet be a parent: only the next batch's first rung forgets it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -39,12 +39,14 @@ class Learned:
         score: By the metric; None where it has none, or its outputs are not finite.
         outputs: Outputs on the validation rows; empty where they were not asked for.
         seconds: Its share of the wall-clock time of its stack.
+        cut: Whether time ended its training; all of its stack have learned from the same batches.
     """
 
     member: Member
     score: float | None
     outputs: Outputs = field(default_factory=dict)
     seconds: float = 0.0
+    cut: bool = False
 
 
 class StackTrainer:
@@ -97,20 +99,16 @@ class StackTrainer:
         """
 
         def train(part: Sequence[Member], left: int) -> list[Learned]:
-            limit = seconds(left) * len(part) if seconds else None
+            spent = None if seconds is None else _share_spent(_countdown(seconds(left) * len(part)))
             stack = self._stack(part, plan)
             best = _Best(stack, plan.patience)
-            started, epoch, done = time.monotonic(), 0, 0.0
-
-            def spent() -> float:
-                return 0.0 if limit is None else (time.monotonic() - started) / max(limit, 1e-9)
-
+            epoch, done = 0, 0.0
             while epoch < plan.epochs and done < 1 and not best.stopped(epoch).all():
-                done = self._epoch(stack, plan, epoch, None if limit is None else spent)
+                done = self._epoch(stack, plan, epoch, spent)
                 best.judge(self._scores(self._losses(stack), part), self._has_labels, epoch)
                 epoch += 1
             stack.restore()
-            self.cut += len(part) if limit is not None and done >= 1 and epoch < plan.epochs else 0
+            self.cut += len(part) if done >= 1 and epoch < plan.epochs else 0
             return self._told(stack, metric, outputs=True)
 
         return self._in_stacks(members, train, advance)
@@ -127,7 +125,8 @@ class StackTrainer:
             first: Passes done before.
             last: Passes done after.
             metric: What to score by.
-            left: Seconds left; once they are gone, no further stack is begun.
+            left: Seconds left; once they are gone, the stack at work ends with its next step, which is told, and no
+                further one is begun.
 
         Returns:
             One for each member, in order; fewer where time has run out.
@@ -137,9 +136,12 @@ class StackTrainer:
             if left is not None and still < len(members) and left() <= 0:
                 return []
             stack = self._stack(part, plan)
-            for epoch in range(first, last):
-                self._epoch(stack, plan, epoch, None)
-            return self._told(stack, metric, outputs=False)
+            spent = None if left is None else _share_spent(left)
+            epoch, done = first, 0.0
+            while epoch < last and done < 1:
+                done = self._epoch(stack, plan, epoch, spent)
+                epoch += 1
+            return [replace(one, cut=done >= 1) for one in self._told(stack, metric, outputs=False)]
 
         return self._in_stacks(members, train, None)
 
@@ -269,6 +271,18 @@ class _Best:
     def stopped(self, epoch: int) -> NDArray[np.bool_]:
         """[members]: whose patience was out before this pass; only of one that had a score at all."""
         return np.asarray((self.score > -math.inf) & (epoch - 1 - self.at >= self.patience))
+
+
+def _countdown(seconds: float) -> Callable[[], float]:
+    """Seconds left of so many from now on."""
+    end = time.monotonic() + seconds
+    return lambda: end - time.monotonic()
+
+
+def _share_spent(left: Callable[[], float]) -> Callable[[], float]:
+    """How much is spent of the seconds that are left now: from 0 to 1, and more once they are gone."""
+    whole = max(left(), 1e-9)
+    return lambda: 1 - left() / whole
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
