@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from plait.fusion.operations import OPERATIONS
-from plait.fusion.operations._base import Operation, product_of, spread
+from plait.fusion.operations._base import Operation, masked, product_of, sum_of
 from plait.fusion.operations.concat import Concat
 from plait.fusion.operations.mean import Mean
 from plait.fusion.operations.tensor import TensorFusion
@@ -82,8 +82,7 @@ class Narrow(Mean):
 
 class DividesByNothing(Mean):
     def combine(self, columns, present, weights):
-        mask = spread(present, columns)
-        return torch.where(mask, columns, 0.0).sum(dim=0) / mask.sum(dim=0)
+        return sum_of(masked(columns, present, 0.0)) / present.sum(dim=0).unsqueeze(-1)
 
 
 class PromisesTooMuch(TensorFusion):
@@ -93,7 +92,7 @@ class PromisesTooMuch(TensorFusion):
         return 1 if sources < 13 else 0
 
     def combine(self, columns, present, weights):
-        assert columns.shape[-1], "there are no columns"
+        assert columns[0].shape[-1], "there are no columns"
         return super().combine(columns, present, weights)
 
 
@@ -116,29 +115,34 @@ class Dull(Mean):
 
 class Leaky(Mean):
     def combine(self, columns, present, weights):
-        return columns.mean(dim=0)
+        return sum_of(columns) / len(columns)
+
+
+def _times_mask(columns, present):
+    """0 times what is not finite is no number."""
+    return sum_of(one * mask.unsqueeze(-1) for one, mask in zip(columns, present, strict=True))
 
 
 class LeakyWhereNotFinite(Mean):
     def combine(self, columns, present, weights):
-        return (columns * spread(present, columns)).sum(dim=0)
+        return _times_mask(columns, present)
 
 
 class Blind(Mean):
     def combine(self, columns, present, weights):
-        return columns.detach().mean(dim=0) * 0 + columns[-1]
+        return sum_of(columns).detach() * 0 + columns[-1]
 
 
 class SquareRoot(Mean):
     """Finite, but with an infinite slope at 0."""
 
     def combine(self, columns, present, weights):
-        return (columns * spread(present, columns)).sum(dim=0).abs().sqrt()
+        return _times_mask(columns, present).abs().sqrt()
 
 
 class FirstCountsTwice(Mean):
     def combine(self, columns, present, weights):
-        return torch.where(spread(present, columns), columns, 0.0).sum(dim=0) + columns[0] * present[0][..., None]
+        return sum_of(masked(columns, present, 0.0)) + columns[0] * present[0][..., None]
 
 
 class Crowd(Mean):
@@ -149,7 +153,7 @@ class Crowd(Mean):
 
 class AddsUpWhereNothingIsAbsent(Mean):
     def combine(self, columns, present, weights):
-        return columns.sum(dim=0) if present is None else super().combine(columns, present, weights)
+        return sum_of(columns) if present is None else super().combine(columns, present, weights)
 
 
 class Alone(Concat):
@@ -159,7 +163,7 @@ class Alone(Concat):
         absent = weights["absent"]
         while absent.dim() > 2:
             absent = absent[0]
-        return super().combine(columns, present, {"absent": absent.expand(*columns.shape[1:-2], *absent.shape)})
+        return super().combine(columns, present, {"absent": absent.expand(*columns[0].shape[:-2], *absent.shape)})
 
 
 NUMBERS, ABSENCE, INDEPENDENCE = OperationNumbers(), OperationAbsence(), OperationIndependence()

@@ -179,7 +179,9 @@ def test_tensor_fusion_is_low_rank_fusion_at_full_rank() -> None:
     present[:, 0] = True
     weight = rng.normal(size=(*[k + 1] * sources, WIDTH))
     expected = TensorFusion().combine(
-        torch.from_numpy(columns), torch.from_numpy(present), {"weight": torch.from_numpy(weight.reshape(-1, WIDTH))}
+        torch.from_numpy(columns).unbind(),
+        torch.from_numpy(present),
+        {"weight": torch.from_numpy(weight.reshape(-1, WIDTH))},
     )
     # One rank for every entry (i, j, l): the product of the three picked numbers, the weight in the first factor.
     padded = np.concatenate([np.where(present[..., None], columns, 0), np.ones((sources, ROWS, 1))], axis=2)
@@ -190,7 +192,7 @@ def test_tensor_fusion_is_low_rank_fusion_at_full_rank() -> None:
             low[source, :, rank] = padded[source, :, place, None]
         low[0, :, rank] *= weight[entry]
     found = LowRank(rank=len(ranks)).combine(
-        torch.from_numpy(low.reshape(sources, ROWS, -1)), torch.ones(sources, ROWS, dtype=torch.bool), {}
+        torch.from_numpy(low.reshape(sources, ROWS, -1)).unbind(), torch.ones(sources, ROWS, dtype=torch.bool), {}
     )
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
@@ -207,7 +209,7 @@ def test_the_outer_product_is_as_large_as_it_may_be(sources) -> None:
 def test_shares_of_a_gate() -> None:
     rng = np.random.default_rng(0)
     columns, (_, present) = torch.from_numpy(rng.normal(size=(3, ROWS, WIDTH + 1)) * 3), problem()
-    shares = Gate().shares(columns, torch.from_numpy(present)).numpy()
+    shares = Gate().shares(columns.unbind(), torch.from_numpy(present)).numpy()
     np.testing.assert_allclose(shares.sum(axis=0), 1)
     some = present.any(axis=0)
     assert (shares[:, some] > 0).tolist() == present[:, some].tolist()
@@ -219,9 +221,9 @@ def test_shares_of_a_gate() -> None:
 def test_a_gate_follows_its_logits_however_large() -> None:
     columns = torch.tensor([[[1.0, 1e4]], [[2.0, -1e4]], [[3.0, 0.0]]])
     everything = torch.ones(3, 1, dtype=torch.bool)
-    assert Gate().combine(columns, everything, {}).tolist() == [[1.0]]
+    assert Gate().combine(columns.unbind(), everything, {}).tolist() == [[1.0]]
     everything[0] = False
-    assert Gate().combine(columns, everything, {}).tolist() == [[3.0]]
+    assert Gate().combine(columns.unbind(), everything, {}).tolist() == [[3.0]]
 
 
 def test_mean_is_the_sum_over_their_number_and_concat_where_nothing_is_absent() -> None:
@@ -243,8 +245,8 @@ def test_a_source_that_is_absent_everywhere_is_as_good_as_left_out() -> None:
         columns = torch.from_numpy(rng.normal(size=(3, ROWS, made.columns(WIDTH, 3))))
         present = torch.ones(3, ROWS, dtype=torch.bool)
         present[1] = False
-        kept = made.combine(columns[[0, 2]], present[[0, 2]], {})
-        torch.testing.assert_close(made.combine(columns, present, {}), kept, rtol=1e-12, atol=1e-12)
+        kept = made.combine(columns[[0, 2]].unbind(), present[[0, 2]], {})
+        torch.testing.assert_close(made.combine(columns.unbind(), present, {}), kept, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["product", "low-rank"])

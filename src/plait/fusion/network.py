@@ -61,10 +61,10 @@ class FusionCell(nn.Module):
         )
         self.empty = nn.Parameter(torch.zeros(width))
 
-    def columns(self, sources: Sequence[Tensor], present: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The projected columns [S, B, C] and the mask [S, B]."""
+    def columns(self, sources: Sequence[Tensor], present: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """The projected columns, S of [B, C], and the mask [S, B]."""
         projected = [projection(values) for projection, values in zip(self.projections, sources, strict=True)]
-        return torch.stack(projected), torch.stack(list(present))
+        return projected, torch.stack(list(present))
 
     def forward(self, sources: Sequence[Tensor], present: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Combine.

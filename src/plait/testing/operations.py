@@ -60,7 +60,7 @@ class OperationCase:
 
     def answer(self, columns: Tensor, present: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """What a fresh operation makes of them, [*, B, W]."""
-        return self.made().combine(columns, present, weights)
+        return self.made().combine(columns.unbind(), present, weights)
 
 
 def operation_cases() -> list[OperationCase]:
@@ -153,7 +153,7 @@ class OperationNumbers(OperationSuite):
             n: (torch.rand(shape, generator=random, dtype=torch.float64) * 2 - 1) * made.own_bound(n, shape)
             for n, shape in made.weights(WIDTH, case.sources).items()
         }
-        result = made.combine(columns, torch.ones(case.sources, ROWS, dtype=torch.bool), own)
+        result = made.combine(columns.unbind(), torch.ones(case.sources, ROWS, dtype=torch.bool), own)
         assert float(result.abs().max()) < 100, "fresh results are huge"
         assert float(result.std(dim=0).max()) > 1e-3, "fresh results do not tell rows apart"
 
@@ -220,7 +220,9 @@ class OperationIndependence(OperationSuite):
         columns, weights = case.columns(), case.weights()
         everywhere = torch.ones_like(case.present())
         expected = case.answer(columns, everywhere, weights)
-        torch.testing.assert_close(case.made().combine(columns, None, weights), expected, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(
+            case.made().combine(columns.unbind(), None, weights), expected, rtol=1e-10, atol=1e-10
+        )
 
     @pytest.mark.parametrize("stacked", [(1,), (4,), (2, 3)], ids=str)
     def test_stacked(self, case: OperationCase, stacked: tuple[int, ...]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -50,14 +51,14 @@ class Operation(ABC):
         return 0.0
 
     @abstractmethod
-    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, columns: Sequence[Tensor], present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
         """Combine.
 
         A row's result for an absent source must not depend on that source's columns, and be finite (but otherwise
         anything) where no source is present.
 
         Args:
-            columns: [S, *, B, C].
+            columns: One [*, B, C] for each of the S sources.
             present: [S, *, B] of bool, or a shape that broadcasts to it; None where all sources are present.
             weights: Its own weights, each [*, shape as in `weights`].
 
@@ -69,29 +70,26 @@ class Operation(ABC):
 OPERATIONS: Registry[type[Operation]] = Registry("operation")
 
 
-def spread(present: Tensor, columns: Tensor) -> Tensor:
-    """The mask [S, B] or [S, *, B] as [S, *, B, 1], to go with columns [S, *, B, C]."""
-    missing = columns.dim() - 1 - present.dim()
-    return present.reshape(present.shape[0], *[1] * missing, *present.shape[1:], 1)
-
-
-def somewhere(mask: Tensor) -> Tensor:
+def somewhere(present: Tensor) -> Tensor:
     """The mask [S, ...] with True for all sources of a row that has none, so that nothing is divided by zero."""
-    return mask | ~mask.any(dim=0, keepdim=True)
+    return present | ~present.any(dim=0, keepdim=True)
 
 
-def masked(columns: Tensor, present: Tensor | None, value: float) -> Tensor:
-    """The columns [S, *, B, C], with a value in the place of those of absent sources."""
-    return columns if present is None else torch.where(spread(present, columns), columns, value)
+def masked(columns: Sequence[Tensor], present: Tensor | None, value: float) -> Sequence[Tensor]:
+    """The columns, S of [*, B, C], with a value in the place of those of absent sources."""
+    if present is None:
+        return columns
+    return [torch.where(mask.unsqueeze(-1), one, value) for one, mask in zip(columns, present, strict=True)]
 
 
-def product_of(columns: Tensor, present: Tensor | None) -> Tensor:
-    """prod_s u_s over the present sources, [S, *, B, C] to [*, B, C].
+def sum_of(columns: Iterable[Tensor]) -> Tensor:
+    """sum_s u_s, S of [*, B, C] to [*, B, C]."""
+    return reduce(torch.add, columns)
+
+
+def product_of(columns: Sequence[Tensor], present: Tensor | None) -> Tensor:
+    """prod_s u_s over the present sources, S of [*, B, C] to [*, B, C].
 
     A running product: its gradient is cheap, and right where a factor is 0.
     """
-    factors = masked(columns, present, 1.0)
-    result = factors[0]
-    for factor in factors[1:]:
-        result = result * factor
-    return result
+    return reduce(torch.mul, masked(columns, present, 1.0))

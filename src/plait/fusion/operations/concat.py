@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from plait.fusion.operations._base import OPERATIONS, Operation, spread
+from plait.fusion.operations._base import OPERATIONS, Operation, sum_of
 
 
 @OPERATIONS.register("concat")
@@ -28,9 +28,10 @@ class Concat(Operation):
         """As one linear layer over the concatenation would start."""
         return float(total_width**-0.5)
 
-    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
-        """[S, *, B, W] to [*, B, W]."""
+    def combine(self, columns: Sequence[Tensor], present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
+        """S of [*, B, W] to [*, B, W]."""
         if present is None:
-            return columns.sum(dim=0)
-        absent = weights["absent"].movedim(-2, 0).unsqueeze(-2)  # [S, *, 1, W]
-        return torch.where(spread(present, columns), columns, absent).sum(dim=0)
+            return sum_of(columns)
+        absent = weights["absent"].unsqueeze(-2).unbind(-3)  # S of [*, 1, W]
+        both = zip(columns, present.unsqueeze(-1), absent, strict=True)
+        return sum_of(torch.where(mask, one, other) for one, mask, other in both)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from plait.fusion.operations._base import OPERATIONS, Operation, masked, somewhere, spread
+from plait.fusion.operations._base import OPERATIONS, Operation, masked, somewhere, sum_of
 
 
 @OPERATIONS.register("gate")
@@ -22,15 +22,17 @@ class Gate(Operation):
         """One more than the width: the gate's logit stands last."""
         return width + 1
 
-    def shares(self, columns: Tensor, present: Tensor | None) -> Tensor:
+    def shares(self, columns: Sequence[Tensor], present: Tensor | None) -> Tensor:
         """a_s [S, *, B], 0 for absent sources, of sum 1; the same for all sources where none is present."""
+        logits = torch.stack(list(masked([one[..., -1:] for one in columns], present, 0.0))).squeeze(-1)
         if present is None:
-            return columns[..., -1].softmax(dim=0)
-        mask = spread(present, columns)[..., 0]
-        logits = torch.where(mask, columns[..., -1], 0.0)
-        return torch.where(somewhere(mask), logits, -torch.inf).softmax(dim=0)
+            return logits.softmax(dim=0)
+        missing = logits.dim() - present.dim()
+        mask = somewhere(present).reshape(len(present), *[1] * missing, *present.shape[1:])
+        return torch.where(mask, logits, -torch.inf).softmax(dim=0)
 
-    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
-        """[S, *, B, W + 1] to [*, B, W]."""
-        values = masked(columns[..., :-1], present, 0.0)  # 0 times infinity is no number
-        return (self.shares(columns, present).unsqueeze(-1) * values).sum(dim=0)
+    def combine(self, columns: Sequence[Tensor], present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
+        """S of [*, B, W + 1] to [*, B, W]."""
+        shares = self.shares(columns, present).unsqueeze(-1)
+        values = masked([one[..., :-1] for one in columns], present, 0.0)  # 0 times infinity is no number
+        return sum_of(share * value for share, value in zip(shares, values, strict=True))

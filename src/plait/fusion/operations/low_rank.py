@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -38,7 +38,7 @@ class LowRank(Operation):
         """So that the sum over ranks starts near 1."""
         return float(self.rank ** (-1 / sources))
 
-    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
-        """[S, *, B, R W] to [*, B, W]."""
+    def combine(self, columns: Sequence[Tensor], present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
+        """S of [*, B, R W] to [*, B, W]."""
         products = product_of(columns, present)
         return products.reshape(*products.shape[:-1], self.rank, -1).sum(dim=-2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -26,6 +26,6 @@ class Product(Operation):
         """1, the neutral factor."""
         return 1.0
 
-    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
-        """[S, *, B, W] to [*, B, W]."""
+    def combine(self, columns: Sequence[Tensor], present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
+        """S of [*, B, W] to [*, B, W]."""
         return product_of(columns, present)

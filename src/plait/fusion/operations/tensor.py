@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
+from torch.nn import functional
 
 from plait.fusion.operations._base import OPERATIONS, Operation, masked
 
@@ -38,12 +38,10 @@ class TensorFusion(Operation):
         """As a linear layer over the entries would start."""
         return float(shape[0] ** -0.5)
 
-    def combine(self, columns: Tensor, present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
-        """[S, *, B, k] to [*, B, W]."""
-        kept = masked(columns, present, 0.0)
-        padded = torch.nn.functional.pad(kept, (0, 1), value=1.0)
-        outer = padded[0]
-        for factor in padded[1:]:
+    def combine(self, columns: Sequence[Tensor], present: Tensor | None, weights: Mapping[str, Tensor]) -> Tensor:
+        """S of [*, B, k] to [*, B, W]."""
+        outer, *others = (functional.pad(one, (0, 1), value=1.0) for one in masked(columns, present, 0.0))
+        for factor in others:
             outer = (outer.unsqueeze(-1) * factor.unsqueeze(-2)).flatten(-2)
         result: Tensor = outer @ weights["weight"]
         return result

@@ -238,24 +238,21 @@ class OperationGroup(CellGroup):
         """Values of the cells."""
         values = room.cells[self.slice]
         self.read = self.linked(room, masks)
-        columns = torch.empty(
-            len(self.reads) + self.group.links, self.count, self.columns, values.shape[2], device=values.device
-        )
-        for place, rows in enumerate(self.reads):
-            torch.index_select(room.columns[self.columns].flatten(1), 0, rows, out=columns[place].flatten(1))
-        for link in range(self.group.links):
-            bias = self.weights[f"bias.{link}"].unsqueeze(2)
-            torch.baddbmm(bias, self.weights[f"weight.{link}"], self.read[link], out=columns[len(self.reads) + link])
-        self.leaves = [columns, *(value for name, value in self.weights.items() if name.startswith("own."))]
-        self.leaves = [leaf.detach().requires_grad_(train) for leaf in self.leaves]
-        names = [name.removeprefix("own.") for name in self.weights if name.startswith("own.")]
+        sources = [
+            room.columns[self.columns].flatten(1).index_select(0, rows).view(self.count, self.columns, -1)
+            for rows in self.reads
+        ]
+        sources += [
+            torch.baddbmm(self.weights[f"bias.{link}"].unsqueeze(2), self.weights[f"weight.{link}"], self.read[link])
+            for link in range(self.group.links)
+        ]
+        own = {name.removeprefix("own."): value for name, value in self.weights.items() if name.startswith("own.")}
+        self.leaves = [leaf.detach().requires_grad_(train) for leaf in (*sources, *own.values())]
+        weights = dict(zip(own, self.leaves[len(sources) :], strict=True))
         with torch.set_grad_enabled(train):
-            own = dict(zip(names, self.leaves[1:], strict=True))
-            self.combined = (
-                self.group.cells[0]
-                .operation.combine(self.leaves[0].transpose(2, 3), self._present(masks), own)
-                .transpose(1, 2)
-            )
+            columns = [leaf.transpose(1, 2) for leaf in self.leaves[: len(sources)]]
+            combined = self.group.cells[0].operation.combine(columns, self._present(masks), weights)
+            self.combined = combined.transpose(1, 2)
         values.copy_(self.combined.detach())
         self.activate(room, masks, dropout)
 
@@ -271,16 +268,14 @@ class OperationGroup(CellGroup):
         gradient = self.gradient(room, masks, dropout, keep)
         found: Sequence[Tensor] = torch.autograd.grad(self.combined, self.leaves, gradient)
         self.leaves, self.combined = [], gradient  # the graph may go
-        columns = found[0].contiguous()
-        for name, value in zip([n for n in self.grads if n.startswith("own.")], found[1:], strict=True):
+        reads, links = len(self.reads), self.group.links
+        for name, value in zip([n for n in self.grads if n.startswith("own.")], found[reads + links :], strict=True):
             self.grads[name].copy_(value)
-        reads = len(self.reads)
         start = self.extra
-        for place in range(reads):
-            room.gradients[self.columns][start : start + self.count].copy_(columns[place])
+        for part in found[:reads]:
+            room.gradients[self.columns][start : start + self.count].copy_(part)
             start += self.count
-        for link in range(self.group.links):
-            part = columns[reads + link]
+        for link, part in enumerate(found[reads : reads + links]):
             torch.bmm(part, self.read[link].transpose(1, 2), out=self.grads[f"weight.{link}"])
             torch.sum(part, dim=2, out=self.grads[f"bias.{link}"])
             self.back(room, masks, link, part)
