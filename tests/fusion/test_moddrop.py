@@ -64,7 +64,7 @@ def test_at_first_no_unit_hears_two_modalities() -> None:
     architecture = merged_by_likeness({"head": 1, "hand": 1, "sound": 1}, LIKENESS)
     sizes = Sizes(WIDTHS, (2,), 16)
     pieces = pieces_of(architecture, sizes)
-    fresh = fresh_weights(pieces, 3)
+    fresh = fresh_weights(architecture, sizes, 3)
     before = fresh.clone()
     network = FusionNetwork(architecture, WIDTHS, [LABELS], width=16, dropout=0.0)
     network.load_state_dict(

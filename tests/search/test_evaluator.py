@@ -320,8 +320,8 @@ def spoil(monkeypatch, seed: int, candidate: Candidate) -> None:
     """From this seed, and from it alone, a candidate begins with weights that are no numbers."""
     plain, ill = stack.fresh_weights, seed_of(seed, candidate.architecture)
 
-    def fresh(pieces, drawn_from):
-        weights = plain(pieces, drawn_from)
+    def fresh(architecture, sizes, drawn_from):
+        weights = plain(architecture, sizes, drawn_from)
         return weights * math.nan if drawn_from == ill else weights
 
     monkeypatch.setattr(stack, "fresh_weights", fresh)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -53,6 +53,10 @@ class Source(BaseModel):
         return None if self.modality is None or self.layer is None else (self.modality, self.layer)
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         if self.cell is not None:
             return f"c{self.cell}"
         name = str(self.modality)
@@ -125,6 +129,11 @@ class Architecture(BaseModel):
         return self
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
+        """Written once: seeds, the ledger and the order of equal scores all go by it."""
         return "; ".join(f"c{number} = {cell}" for number, cell in enumerate(self.cells, 1))
 
     @classmethod

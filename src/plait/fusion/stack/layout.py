@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plait.fusion.architecture import Architecture
 from plait.fusion.operations import OPERATIONS, Operation
-from plait.fusion.stack.weights import Piece, Sizes, pieces_of
+from plait.fusion.stack.weights import Indices, Piece, Sizes, pieces_of
 
 SHARED = 4
 """Cells that read the very same layers, and sum, are computed from these layers side by side if there are so many."""
 
 State = tuple[str, int]
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

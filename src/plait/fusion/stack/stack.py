@@ -17,7 +17,7 @@ from plait.fusion.network import DROPOUT
 from plait.fusion.stack.groups import CellGroup, Masks, OperationGroup, Places, Room, SumGroup
 from plait.fusion.stack.inputs import StackBatch
 from plait.fusion.stack.layout import Layout, PlacedCell, kinship
-from plait.fusion.stack.weights import Sizes, fresh_weights, pieces_of, seed_of
+from plait.fusion.stack.weights import Sizes, fresh_weights, seed_of
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, row_weights
 
 MASKS = 1_024
@@ -63,8 +63,8 @@ class Member:
         """The same with weights to begin with."""
         if self.weights is not None:
             return self
-        pieces = pieces_of(self.architecture, sizes)
-        return replace(self, weights=fresh_weights(pieces, seed_of(self.seed, self.architecture)))
+        seed = seed_of(self.seed, self.architecture)
+        return replace(self, weights=fresh_weights(self.architecture, sizes, seed))
 
 
 def learned_by(members: Sequence[Member], tasks: Sequence[Task]) -> NDArray[np.bool_]:

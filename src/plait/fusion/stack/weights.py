@@ -17,6 +17,8 @@ from plait.fusion.architecture import Architecture, Cell
 from plait.fusion.network import WIDTH
 from plait.fusion.operations import OPERATIONS
 
+Indices = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -59,23 +61,36 @@ class Piece:
         return math.prod(self.shape)
 
 
+_Shape = tuple[tuple[str, tuple[int, ...]], ...]
+"""Of every cell its operation and the widths of its sources: all that decides which weights there are."""
+
+
 def pieces_of(architecture: Architecture, sizes: Sizes) -> Mapping[str, Piece]:
     """All weights of an architecture, by name, in the order in which they lie in the vector."""
-    shape = tuple((cell.operation, tuple(source_widths(cell, sizes))) for cell in architecture.cells)
-    return _pieces(shape, sizes.outputs, sizes.width)
+    return _pieces(_shape(architecture, sizes), sizes.outputs, sizes.width)
+
+
+def _shape(architecture: Architecture, sizes: Sizes) -> _Shape:
+    return tuple((cell.operation, tuple(source_widths(cell, sizes))) for cell in architecture.cells)
 
 
 @lru_cache(maxsize=10_000)
-def _pieces(
-    shape: tuple[tuple[str, tuple[int, ...]], ...], outputs: tuple[int, ...], width: int
-) -> Mapping[str, Piece]:  # fmt: skip
-    """Weights of all architectures whose cells have these operations and widths of sources."""
+def _pieces(shape: _Shape, outputs: tuple[int, ...], width: int) -> Mapping[str, Piece]:
+    """Weights of all architectures of this shape."""
     found: dict[str, Piece] = {}
     start = 0
     for name, size, bound, centre in _described(shape, outputs, width):
         found[name] = Piece(name, size, start, bound, centre)
         start += math.prod(size)
     return found
+
+
+@lru_cache(maxsize=10_000)
+def _starts(shape: _Shape, outputs: tuple[int, ...], width: int) -> tuple[Indices, NDArray[np.float32]]:
+    """Sizes [pieces] of all weights of this shape, and [bound or centre, pieces] of their fresh values."""
+    known = list(_pieces(shape, outputs, width).values())
+    starts = np.array([[piece.bound for piece in known], [piece.centre for piece in known]], np.float32)
+    return np.array([piece.size for piece in known]), starts
 
 
 _Description = tuple[str, tuple[int, ...], float, float]
@@ -119,19 +134,12 @@ def seed_of(seed: int, architecture: Architecture) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def fresh_weights(pieces: Mapping[str, Piece], seed: int) -> Tensor:
+def fresh_weights(architecture: Architecture, sizes: Sizes, seed: int) -> Tensor:
     """Fresh weights as one vector [numbers]; the same for the same seed, in any company."""
-    known = list(pieces.values())
-    lengths = [piece.size for piece in known]
-    bounds = _spread([piece.bound for piece in known], lengths)
-    centres = _spread([piece.centre for piece in known], lengths)
-    drawn = torch.rand(sum(lengths), generator=torch.Generator().manual_seed(seed))
+    lengths, starts = _starts(_shape(architecture, sizes), sizes.outputs, sizes.width)
+    bounds, centres = torch.from_numpy(np.repeat(starts, lengths, axis=1))
+    drawn = torch.rand(len(bounds), generator=torch.Generator().manual_seed(seed))
     return drawn.mul_(2).sub_(1).mul_(bounds).add_(centres)
-
-
-def _spread(values: Sequence[float], lengths: Sequence[int]) -> Tensor:
-    repeated: NDArray[np.float32] = np.repeat(np.asarray(values, np.float32), lengths)
-    return torch.from_numpy(repeated)
 
 
 def state_dict_of(pieces: Mapping[str, Piece], vector: Tensor) -> dict[str, Tensor]:
