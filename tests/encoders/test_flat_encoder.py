@@ -116,6 +116,21 @@ def test_wide_vectors_are_reduced_to_principal_components() -> None:
     assert (found[:, rows:] == 0).all()
 
 
+@pytest.mark.parametrize(("rows", "out"), [(0, 1), (40, 40), (511, 511), (512, 512), (9_999, 512), (None, 512)])
+def test_no_more_components_than_training_rows(rows: int | None, out: int) -> None:
+    encoder = VectorEncoder.build(VectorReader(width=600, rows=rows))
+    assert encoder.widths[0] == out
+    assert VectorEncoder.build(VectorReader(width=100, rows=rows)).widths[0] == 100  # as it is
+
+
+def test_leaving_out_components_that_are_0_changes_nothing() -> None:
+    values = vectors(40, 600)
+    whole = vector_encoder(values)
+    few = VectorEncoder.build(VectorReader(width=600, rows=40))
+    few.fit_input(values)
+    assert torch.equal(few.reduce.components, whole.reduce.components[:, :40])
+
+
 def test_components_are_fitted_on_what_is_encoded() -> None:
     values = vectors(40, 600)
     values[0] = 1e6  # clipped before it is encoded, so it must not rule the components either

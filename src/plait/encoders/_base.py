@@ -105,12 +105,17 @@ class Reduce(nn.Module):
     """Layer 0 of flat inputs: the input itself up to 512 numbers, otherwise its leading principal components.
 
     The components are fitted on training rows, at most 1,024 of them, evenly spaced: wide inputs would otherwise take
-    minutes. With more inputs than rows there are as many components as rows.
+    minutes. Rows fewer than that have as many components as rows; others would be 0 and cost as much as any.
+
+    Args:
+        width: Numbers of the input.
+        rows: Training rows, where they are known.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, rows: int | None = None) -> None:
         super().__init__()
-        self.out = min(width, NEAR_RAW)
+        most = NEAR_RAW if rows is None else max(1, min(NEAR_RAW, rows))
+        self.out = most if width > NEAR_RAW else width
         self.components: Tensor | None
         self.register_buffer("components", torch.zeros(width, self.out) if width > NEAR_RAW else None)
 

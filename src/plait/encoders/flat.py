@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from plait.data.readers._base import Reader
 from plait.data.readers.tabular import Field, TabularReader
+from plait.data.readers.vector import VectorReader
 from plait.encoders._base import ENCODERS, Encoder, HiddenStates, Mlp, Reduce
 
 HIDDEN = (128, 64)
@@ -27,19 +28,19 @@ class VectorEncoder(Encoder):
     kind: ClassVar[str] = "vector"
     learning_rate: ClassVar[float] = 1e-3
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, rows: int | None = None) -> None:
         super().__init__()
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("deviation", torch.ones(width))
-        self.reduce = Reduce(width)
+        self.reduce = Reduce(width, rows)
         self.mlp = Mlp(width, HIDDEN)
 
     @classmethod
     def build(cls, reader: Reader) -> Self:
         """An encoder for vectors of the reader's width."""
-        return cls(reader.shape[0])
+        return cls(reader.shape[0], reader.rows if isinstance(reader, VectorReader) else None)
 
     def fit_input(self, values: NDArray[Any], seed: int = 0) -> None:
         """Fit mean and deviation of every number, and the components of layer 0."""

@@ -18,19 +18,26 @@ from plait.data.table import Table
 
 @READERS.register("vector")
 class VectorReader(Reader):
-    """Numbers [width], as the training rows have; a vector with NaN, infinity or another length is a bad row."""
+    """Numbers [width], as the training rows have; a vector with NaN, infinity or another length is a bad row.
+
+    Attributes:
+        width: Numbers of a vector.
+        rows: Training rows that had a vector of this length; None where nobody counted.
+    """
 
     kind: Literal["vector"] = "vector"
     width: int
+    rows: int | None = None
 
     @classmethod
     def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
         """Take the most frequent length of the training rows."""
-        return cls(width=_usual_length(cells.column(columns[0].name)) or 1)
+        width, rows = _usual_length(cells.column(columns[0].name))
+        return cls(width=width or 1, rows=rows)
 
     def misfit(self, cells: Table, columns: tuple[Column, ...]) -> str | None:
         """Vectors of another length."""
-        found = _usual_length(cells.column(columns[0].name))
+        found, _ = _usual_length(cells.column(columns[0].name))
         if found in (None, self.width):
             return None
         return f"the vectors here have {found:,} numbers, and it reads {self.width:,}"
@@ -78,8 +85,8 @@ class VectorReader(Reader):
         reading.values[rows[fine]] = values[fine]
 
 
-def _usual_length(column: pa.ChunkedArray) -> int | None:
-    """The most frequent length of the lists that are not empty; None where there is none."""
+def _usual_length(column: pa.ChunkedArray) -> tuple[int | None, int]:
+    """The most frequent length of the lists that are not empty, and how many have it; None where there is none."""
     lengths = list_lengths(column) if can_hold("vector", column.type) else np.zeros(0, np.int64)
     found, counts = np.unique(lengths[lengths > 0], return_counts=True)
-    return int(found[counts.argmax()]) if len(found) else None
+    return (int(found[counts.argmax()]), int(counts.max())) if len(found) else (None, 0)
