@@ -1,8 +1,8 @@
-"""How the cost of a stacked search grows: with candidates, rows, layers, width of cells, and modalities.
+"""How the cost of a stacked search grows: with candidates, rows, layers, width of cells, modalities, by operation.
 
 Made hidden states, architectures of two cells drawn from the whole published kind of space (concat, every modality),
-batch 32. From a middle setting, one thing is changed at a time. CPU seconds of one thread, per candidate-epoch, or per
-candidate and row where rows change.
+or from that with another operation, batch 32. From a middle setting, one thing is changed at a time. CPU seconds of one
+thread, per candidate-epoch, or per candidate and row where rows change.
 
 Examples:
   python benchmarks/search_cost.py
@@ -18,13 +18,14 @@ from typing import Any
 
 import harness
 
-MIDDLE = {"candidates": 128, "rows": 2_048, "layers": 5, "width": 16, "modalities": 2}
-CHANGES = {
+MIDDLE = {"candidates": 128, "rows": 2_048, "layers": 5, "width": 16, "modalities": 2, "operation": "concat"}
+CHANGES: dict[str, tuple[int | str, ...]] = {
     "candidates": (16, 32, 64, 128, 256, 512, 1_024),
     "rows": (512, 2_048, 8_192, 32_768),
     "layers": (2, 5, 10, 20),
     "width": (16, 32, 64, 128),
     "modalities": (2, 3, 6, 12, 24),
+    "operation": ("concat", "mean", "max", "product", "gate", "low-rank", "tensor"),
 }
 STATE = 48
 """Numbers of every hidden state."""
@@ -40,7 +41,7 @@ def options() -> ArgumentParser:
     return made
 
 
-def cost(setting: dict[str, int], seed: int, device: str) -> float:
+def cost(setting: dict[str, Any], seed: int, device: str) -> float:
     """CPU seconds per candidate-epoch (on a GPU: wall-clock seconds)."""
     import numpy as np
     import torch
@@ -61,8 +62,8 @@ def cost(setting: dict[str, int], seed: int, device: str) -> float:
         {"y": np.ones(count, bool)}, np.arange(count),
     )  # fmt: skip
     space = FusionSpace(
-        {name: range(setting["layers"]) for name in names}, operations=("concat",), activations=("relu", "sigmoid"),
-        max_cells=2, trees=False, every_modality=True,
+        {name: range(setting["layers"]) for name in names}, operations=(setting["operation"],),
+        activations=("relu", "sigmoid"), max_cells=2, trees=False, every_modality=True,
     )  # fmt: skip
     members = [Member(space.sample(rng, 2)) for _ in range(setting["candidates"])]
     stack = FusionStack(members, Sizes(widths, (10,), setting["width"]), [task], Recipe(dropout=0.0), device)
@@ -80,9 +81,9 @@ def cost(setting: dict[str, int], seed: int, device: str) -> float:
 
 
 def measured(arguments: Any) -> dict[str, Any]:
-    found: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for name, values in CHANGES.items():
-        if name == "candidates" and arguments.most > max(values):
+        if name == "candidates" and arguments.most > CHANGES[name][-1]:
             values = (*values, *(2**power for power in range(12, 15) if 2**power <= arguments.most))
         for value in values:
             seconds = cost(MIDDLE | {name: value}, arguments.seed, arguments.device)
@@ -98,11 +99,15 @@ def measured(arguments: Any) -> dict[str, Any]:
 
 
 def readable(told: dict[str, Any]) -> list[str]:
-    lines = ["in the middle: " + ", ".join(f"{value:,} {name}" for name, value in told["middle"].items())]
+    lines = ["in the middle: " + ", ".join(f"{_written(value)} {name}" for name, value in told["middle"].items())]
     for name, rows in told["cost"].items():
-        lines.append(f"{name:<11} " + " ".join(f"{int(row['value']):>8,}" for row in rows))
+        lines.append(f"{name:<11} " + " ".join(f"{_written(row['value']):>8}" for row in rows))
         lines.append(f"{'ms':<11} " + " ".join(f"{1e3 * row['seconds']:>8.3f}" for row in rows))
     return lines
+
+
+def _written(value: int | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def draw(told: dict[str, Any], path: Path) -> None:
@@ -117,8 +122,11 @@ def draw(told: dict[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(1, len(told["cost"]), figsize=(14, 3), sharey=True, constrained_layout=True)
     for axis, (name, rows) in zip(axes, told["cost"].items(), strict=True):
         values, seconds = [row["value"] for row in rows], [1e3 * row["seconds"] for row in rows]
-        axis.loglog(values, seconds, "o-", color="#2563eb", base=10)
-        axis.set_xticks(values, [f"{value:,}" for value in values], rotation=45, fontsize=8)
+        if isinstance(values[0], str):
+            axis.plot(values, seconds, "o", color="#2563eb")
+        else:
+            axis.loglog(values, seconds, "o-", color="#2563eb", base=10)
+        axis.set_xticks(values, [_written(value) for value in values], rotation=45, fontsize=8)
         axis.minorticks_off()
         axis.set_title(name, fontsize=10)
         axis.grid(alpha=0.3)
