@@ -183,6 +183,22 @@ def test_fitting_on_cells_of_another_type_reads_nothing_into_them() -> None:
     assert fitted("categorical", [[1.0], [2.0]]).fields[0].categories == ()
 
 
+def coded(numbers: list[float]) -> tuple[str, ...]:
+    """The categories that numbers are taken for, beside being numbers; none where they are not."""
+    fields = fitted("numeric", numbers).fields
+    assert [field.kind for field in fields] in (["numeric"], ["numeric", "categorical"])
+    return fields[-1].categories if len(fields) == 2 else ()
+
+
+def test_whole_numbers_that_come_again_are_categories_too() -> None:
+    assert coded([7, 7, 8, 8, 9]) == ("7", "8", "9"), "the only row of 9, too"
+    assert coded([7, 7, 8, 8.5, 9, 9]) == (), "not all are whole"
+    assert coded([1, 2, 3, 4, 5, 5]) == (), "most rows have a number of their own"
+    assert coded([1, 1, 2, 2]) == (), "two values say no more than the number"
+    many = [*range(40), *range(40), *range(100, 130)]
+    assert coded(many) == tuple(sorted(map(str, range(40)))), "70 are too many: those of one row are left out"
+
+
 TEXTS = st.sampled_from(
     ["3", "3.0", "03", "0x1F", "x", " x ", "true", "False", "TRUE", "1e3", "1000", "", " ", "NA", "2024-01-01", "-0",
      "0", "0.5", "True", "20240101", ".5", "99999999999999999999", "1e20", "+3", "5.", "-1.50", "yes", "1_0"]

@@ -190,9 +190,10 @@ def _categories(column: pa.ChunkedArray) -> tuple[str, ...]:
 
 
 def _looked_at(column: pa.ChunkedArray) -> tuple[bool, tuple[str, ...]]:
-    """Whether the logarithm of training numbers is less skewed, and which whole numbers come again and again.
+    """Whether the logarithm of training numbers is less skewed, and which whole numbers are categories, too.
 
-    The latter are those of two rows or more, where they are `ONE_HOT` at most, and most rows have one of them.
+    They are where most rows have a number that comes again, and these are `ONE_HOT` at most: all of them if they are
+    no more than that, or those of two rows or more.
     """
     values, _ = _numbers(column)
     known = values[np.isfinite(values)].astype(np.float64)
@@ -204,7 +205,8 @@ def _looked_at(column: pa.ChunkedArray) -> tuple[bool, tuple[str, ...]]:
     found, counts = np.unique(known, return_counts=True)
     often = counts >= 2
     fits = len(found) >= 3 and often.sum() <= ONE_HOT and 2 * counts[often].sum() > len(known)
-    return skewed, tuple(sorted(str(int(value)) for value in found[often])) if fits else ()
+    coded = found if len(found) <= ONE_HOT else found[often]
+    return skewed, tuple(sorted(str(int(value)) for value in coded)) if fits else ()
 
 
 def _skewness(values: NDArray[np.float64]) -> float:
