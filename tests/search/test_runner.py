@@ -304,8 +304,13 @@ def test_trainings_that_time_cut_short_count_where_there_are_no_others(tmp_path,
     search.run("random", strategy_of("random"), 50, lambda: next(left, 0.0))
     assert len(search.found.trials) == len(search.ledger.read()) == counted
     assert {trial["score"] >= 100 for trial in search.found.trials} == {whole == 0}
+    assert {row["passes"] == 0 for row in search.ledger.read()} == {whole == 0}
     assert search.found.best["random"]
     assert search.found.cut
+    again, fresh = (Search(Cheap(), ledger, 0) for ledger in (search.ledger, ledger_of(tmp_path, "fresh")))
+    for one in (again, fresh):
+        one.run("random", strategy_of("random"), 50)
+    assert told(again.found) == told(fresh.found), "with more time, nothing that was cut short counts any more"
 
 
 def test_time_between_batches_ends_a_search_too(tmp_path) -> None:

@@ -71,7 +71,8 @@ class Ledger:
             proposer: Who asked for it.
             rung: Its number, counted for each proposer.
             seed: Of the search.
-            passes: Passes over the training rows after which these scores were taken; None for whole trainings.
+            passes: Passes over the training rows after which these scores were taken, 0 where time cut them short; None
+                for whole trainings.
         """
         rows = [
             (

@@ -248,8 +248,9 @@ class Search:
             number = self.rungs.get(name, 0)
             heard = self.evaluator.rung(members, first, last, left)
             learned = [one for one in heard if not one.cut]
+            passes = last
             if number == 0 and not learned:  # what time cut short is comparable with its own stack alone
-                learned = heard
+                learned, passes = heard, 0  # and is trained again where there is more time
             going_on = last < self.evaluator.plan.epochs
             if strategy and (going_on or _inherits(strategy)):
                 # What is left behind in this rung may yet be a parent: only the next batch's first rung forgets it.
@@ -257,7 +258,7 @@ class Search:
                 members = [one.member for one in learned]
                 kept.keep(members if going_on else [replace(one, moments=None) for one in members], wanted)
                 kept.write(number)
-            self.ledger.record([_trial(name, one) for one in learned], name, number, self.seed, last)
+            self.ledger.record([_trial(name, one) for one in learned], name, number, self.seed, passes)
             kept.sweep(number)
             self.rungs[name] = number + 1
             for architecture, one in zip(fresh, learned, strict=False):
