@@ -313,6 +313,28 @@ def test_trainings_that_time_cut_short_count_where_there_are_no_others(tmp_path,
     assert told(again.found) == told(fresh.found), "with more time, nothing that was cut short counts any more"
 
 
+def test_a_search_that_is_cut_short_again_ends_with_what_it_has(tmp_path) -> None:
+    for trials in (50, None):
+        ledger = ledger_of(tmp_path, str(trials))
+        searches = [Search(Cut(0), ledger, 0) for _ in range(2)]
+        for search in searches:
+            left = iter([1.0] * 5)
+            search.run("random", strategy_of("random"), trials, lambda left=left: next(left, 0.0))
+            assert search.found.best["random"]
+            assert search.found.cut
+
+
+def test_finalists_are_not_those_of_trainings_that_were_cut_short(tmp_path) -> None:
+    """Of a strategy whose points inherit weights, the best are trained anew, if there is time for it."""
+    evaluator, name = Cut(100), "genetic"
+    search = Search(evaluator, ledger_of(tmp_path), 0)
+    search.run(name, strategy_of(name, budget=None), None, countdown(140))
+    assert len(evaluator.asked) > 100, "some were cut short"
+    scores = {trial["text"]: trial["score"] for trial in search.found.trials}
+    assert max(scores.values()) < 100
+    assert scores[str(search.found.best[name][0])] == max(scores.values())
+
+
 def test_time_between_batches_ends_a_search_too(tmp_path) -> None:
     search = Search(Cheap(), ledger_of(tmp_path), 0)
     search.run("random", strategy_of("random"), 50, countdown(FEWEST - 1))

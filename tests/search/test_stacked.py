@@ -291,10 +291,11 @@ def test_enough_time_is_as_good_as_no_limit() -> None:
 
 
 def test_time_ends_a_stack_at_work_and_no_further_one_is_begun() -> None:
-    """Four steps a pass; the clock is read before all stacks but the first, at their start and after every step."""
+    """Four steps a pass; the clock is read before all stacks but the first, and after every step."""
     made = members(7)
     whole = trainer_of(2).piece(made, PLAN, 0, 1, None)
-    for looks, steps in ((0, [1]), (2, [2]), (5, [4]), (6, [4, 1]), (8, [4, 2]), (11, [4, 4]), (17, [4, 4, 4])):
+    ends = [(0, [1]), (1, [2]), (3, [4]), (4, [4]), (5, [4, 1]), (7, [4, 3]), (8, [4, 4]), (9, [4, 4]), (14, [4, 4, 4])]
+    for looks, steps in ends:
         left = iter([1.0] * looks)
         found = trainer_of(2).piece(made, PLAN, 0, 1, None, lambda left=left: next(left, 0.0))
         assert [one.member.steps for one in found] == [step for step in steps for _ in range(2)]

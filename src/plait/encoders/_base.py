@@ -105,7 +105,7 @@ class Reduce(nn.Module):
     """Layer 0 of flat inputs: the input itself up to 512 numbers, otherwise its leading principal components.
 
     The components are fitted on training rows, at most 1,024 of them, evenly spaced: wide inputs would otherwise take
-    minutes. Rows fewer than that have as many components as rows; others would be 0 and cost as much as any.
+    minutes. Fewer than 512 rows have as many components as rows; others would be 0 and cost as much as any.
 
     Args:
         width: Numbers of the input.

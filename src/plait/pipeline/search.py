@@ -36,7 +36,7 @@ COMPARED = 300
 """Trials at most whose scores are compared with what screening foretold."""
 
 MOST_TRAINED, MOST_JUDGED = 50_000, 20_000
-"""Training and validation rows of a search at most: ranking needs no more, and no clock is read within a pass."""
+"""Training and validation rows of a search at most: ranking needs no more."""
 
 FINALISTS = 3
 SMALLER = 3

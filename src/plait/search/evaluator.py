@@ -36,8 +36,8 @@ MOST_FITTED = 50
 """Repeats times tasks at most: each task has a rule to fit in each repeat; a mean over tasks is steadier anyway."""
 SEEDS = 3
 MOST_OUTPUTS = 6_400
-"""Architectures times outputs in one stack at most: with many classes the heads are most of the work, and time is
-looked at between stacks."""
+"""Architectures times outputs in one stack at most: with many classes the heads are most of the work, and what time
+cuts short is a stack."""
 
 Advance = Callable[[str], None]
 

@@ -129,6 +129,8 @@ class Search:
             if not asked:
                 break
             scores = self._evaluate(name, asked, left, strategy)
+            if not scores:  # time ended the first training of the batch
+                break
             strategy.tell(asked[: len(scores)], scores)
             done += len(scores)
             if left is not None:  # now the price of a trial is known
@@ -156,7 +158,7 @@ class Search:
         fresh = self._evaluate(f"{name}, anew", heirs, left) if heirs else []
         scores = dict(zip(heirs, fresh, strict=False))
         scores |= {point: strategy.scores[point][0] for point in best if point not in strategy.parents}
-        known = [point for point in best if scores.get(point) is not None]
+        known = [point for point in best if scores.get(point) is not None] if fresh or not heirs else []
         return sorted(known, key=lambda point: (-_number(scores[point]), str(point)))
 
     def prune(
@@ -246,11 +248,11 @@ class Search:
             self._learn_again([one for one in fresh if first and kept.get(one) is None], kept, first, strategy)
             members = [self._member(kept, architecture, first, strategy) for architecture in fresh]
             number = self.rungs.get(name, 0)
-            heard = self.evaluator.rung(members, first, last, left)
-            learned = [one for one in heard if not one.cut]
+            told = self.evaluator.rung(members, first, last, left)
+            learned = [one for one in told if not one.cut]
             passes = last
-            if number == 0 and not learned:  # what time cut short is comparable with its own stack alone
-                learned, passes = heard, 0  # and is trained again where there is more time
+            if strategy and not learned and not self._has_whole(name):
+                learned, passes = told, 0  # what time cut short is comparable: better than nothing, until there is time
             going_on = last < self.evaluator.plan.epochs
             if strategy and (going_on or _inherits(strategy)):
                 # What is left behind in this rung may yet be a parent: only the next batch's first rung forgets it.
@@ -270,6 +272,10 @@ class Search:
                 break
             known.append(found[architecture])
         return known
+
+    def _has_whole(self, name: str) -> bool:
+        """Whether a strategy has a score of a training that time did not cut short."""
+        return any(proposer == name and passes for proposer, _, passes in self.known)
 
     def _learn_again(
         self, lost: Sequence[Architecture], kept: KeptWeights, first: int, strategy: Strategy[Architecture] | None

@@ -39,7 +39,7 @@ class Learned:
         score: By the metric; None where it has none, or its outputs are not finite.
         outputs: Outputs on the validation rows; empty where they were not asked for.
         seconds: Its share of the wall-clock time of its stack.
-        cut: Whether time ended its training; all of its stack have learned from the same batches.
+        cut: Whether time ended its training in a piece.
     """
 
     member: Member
@@ -99,16 +99,20 @@ class StackTrainer:
         """
 
         def train(part: Sequence[Member], left: int) -> list[Learned]:
-            spent = None if seconds is None else _share_spent(_countdown(seconds(left) * len(part)))
+            limit = seconds(left) * len(part) if seconds else None
             stack = self._stack(part, plan)
             best = _Best(stack, plan.patience)
-            epoch, done = 0, 0.0
+            started, epoch, done = time.monotonic(), 0, 0.0
+
+            def spent() -> float:
+                return 0.0 if limit is None else (time.monotonic() - started) / max(limit, 1e-9)
+
             while epoch < plan.epochs and done < 1 and not best.stopped(epoch).all():
-                done = self._epoch(stack, plan, epoch, spent)
+                done = self._epoch(stack, plan, epoch, None if limit is None else spent)
                 best.judge(self._scores(self._losses(stack), part), self._has_labels, epoch)
                 epoch += 1
             stack.restore()
-            self.cut += len(part) if done >= 1 and epoch < plan.epochs else 0
+            self.cut += len(part) if limit is not None and done >= 1 and epoch < plan.epochs else 0
             return self._told(stack, metric, outputs=True)
 
         return self._in_stacks(members, train, advance)
@@ -125,8 +129,8 @@ class StackTrainer:
             first: Passes done before.
             last: Passes done after.
             metric: What to score by.
-            left: Seconds left; once they are gone, the stack at work ends with its next step, which is told, and no
-                further one is begun.
+            left: Seconds left; once they are gone, the stack at work ends with its step, and is told as cut, and no
+                further one is begun. They decide nothing else: a score does not depend on how long it took.
 
         Returns:
             One for each member, in order; fewer where time has run out.
@@ -136,12 +140,14 @@ class StackTrainer:
             if left is not None and still < len(members) and left() <= 0:
                 return []
             stack = self._stack(part, plan)
-            spent = None if left is None else _share_spent(left)
+            spent = None if left is None else lambda: float(left() <= 0)
             epoch, done = first, 0.0
             while epoch < last and done < 1:
                 done = self._epoch(stack, plan, epoch, spent)
                 epoch += 1
-            return [replace(one, cut=done >= 1) for one in self._told(stack, metric, outputs=False)]
+            due = (last - first) * len(shuffled(len(self.train.rows), plan.batch_size, plan.seed, first))
+            told = self._told(stack, metric, outputs=False)
+            return [replace(one, cut=one.member.steps - old.steps < due) for one, old in zip(told, part, strict=True)]
 
         return self._in_stacks(members, train, None)
 
@@ -271,18 +277,6 @@ class _Best:
     def stopped(self, epoch: int) -> NDArray[np.bool_]:
         """[members]: whose patience was out before this pass; only of one that had a score at all."""
         return np.asarray((self.score > -math.inf) & (epoch - 1 - self.at >= self.patience))
-
-
-def _countdown(seconds: float) -> Callable[[], float]:
-    """Seconds left of so many from now on."""
-    end = time.monotonic() + seconds
-    return lambda: end - time.monotonic()
-
-
-def _share_spent(left: Callable[[], float]) -> Callable[[], float]:
-    """How much is spent of the seconds that are left now: from 0 to 1, and more once they are gone."""
-    whole = max(left(), 1e-9)
-    return lambda: 1 - left() / whole
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

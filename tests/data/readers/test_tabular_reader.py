@@ -191,7 +191,7 @@ def coded(numbers: list[float]) -> tuple[str, ...]:
 
 
 def test_whole_numbers_that_come_again_are_categories_too() -> None:
-    assert coded([7, 7, 8, 8, 9]) == ("7", "8", "9"), "the only row of 9, too"
+    assert coded([5, 7, 7, 8, 8]) == ("7", "8", "5"), "those of a single row, too, behind the others"
     assert coded([7, 7, 8, 8.5, 9, 9]) == (), "not all are whole"
     assert coded([1, 2, 3, 4, 5, 5]) == (), "most rows have a number of their own"
     assert coded([1, 1, 2, 2]) == (), "two values say no more than the number"

@@ -33,9 +33,10 @@ def test_the_width_is_the_most_frequent_length(cells: list[Any], width: int) -> 
 
 
 def test_rows_of_that_length_are_counted_and_travel_with_it() -> None:
-    reader = VectorReader.fit(column([[1.0, 2.0], None, [3.0, 4.0], [1.0]]), COLUMNS)
+    reader = VectorReader.fit(column([[1.0, 2.0, 0.0], None, [3.0, 4.0, 0.0], [1.0]]), COLUMNS)
     assert reader.rows == 2
     assert load_reader(reader.model_dump()) == reader
+    assert VectorReader.fit(column([[1.0, 2.0]] * 2), COLUMNS).rows is None, "as many as numbers decide nothing"
     assert VectorReader.fit(column([None]), COLUMNS).rows == 0
 
 

@@ -192,8 +192,8 @@ def _categories(column: pa.ChunkedArray) -> tuple[str, ...]:
 def _looked_at(column: pa.ChunkedArray) -> tuple[bool, tuple[str, ...]]:
     """Whether the logarithm of training numbers is less skewed, and which whole numbers are categories, too.
 
-    They are where most rows have a number that comes again, and these are `ONE_HOT` at most: all of them if they are
-    no more than that, or those of two rows or more.
+    Such are numbers of two rows or more, where there are `ONE_HOT` of them at most and most rows have one; then, if
+    there is room, numbers of a single row.
     """
     values, _ = _numbers(column)
     known = values[np.isfinite(values)].astype(np.float64)
@@ -205,8 +205,13 @@ def _looked_at(column: pa.ChunkedArray) -> tuple[bool, tuple[str, ...]]:
     found, counts = np.unique(known, return_counts=True)
     often = counts >= 2
     fits = len(found) >= 3 and often.sum() <= ONE_HOT and 2 * counts[often].sum() > len(known)
-    coded = found if len(found) <= ONE_HOT else found[often]
-    return skewed, tuple(sorted(str(int(value)) for value in coded)) if fits else ()
+    single = found[~often] if len(found) <= ONE_HOT else found[:0]
+    # The first have places of their own in layer 0.
+    return skewed, tuple(name for part in (found[often], single) for name in _texts(part)) if fits else ()
+
+
+def _texts(whole: NDArray[np.float64]) -> list[str]:
+    return sorted(str(int(value)) for value in whole)
 
 
 def _skewness(values: NDArray[np.float64]) -> float:

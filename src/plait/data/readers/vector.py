@@ -22,7 +22,7 @@ class VectorReader(Reader):
 
     Attributes:
         width: Numbers of a vector.
-        rows: Training rows that had a vector of this length; None where nobody counted.
+        rows: How many vectors of this length it was fitted on, where they are fewer than a vector's numbers.
     """
 
     kind: Literal["vector"] = "vector"
@@ -33,7 +33,7 @@ class VectorReader(Reader):
     def fit(cls, cells: Table, columns: tuple[Column, ...]) -> Self:
         """Take the most frequent length of the training rows."""
         width, rows = _usual_length(cells.column(columns[0].name))
-        return cls(width=width or 1, rows=rows)
+        return cls(width=width or 1, rows=rows if rows < (width or 1) else None)
 
     def misfit(self, cells: Table, columns: tuple[Column, ...]) -> str | None:
         """Vectors of another length."""

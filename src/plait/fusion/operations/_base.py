@@ -59,7 +59,7 @@ class Operation(ABC):
 
         Args:
             columns: One [*, B, C] for each of the S sources.
-            present: [S, *, B] of bool, or a shape that broadcasts to it; None where all sources are present.
+            present: [S, *, B] of bool, or [S, B] for all stacked cells alike; None where all sources are present.
             weights: Its own weights, each [*, shape as in `weights`].
 
         Returns:
