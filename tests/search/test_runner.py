@@ -333,6 +333,12 @@ def test_finalists_are_not_those_of_trainings_that_were_cut_short(tmp_path) -> N
     scores = {trial["text"]: trial["score"] for trial in search.found.trials}
     assert max(scores.values()) < 100
     assert scores[str(search.found.best[name][0])] == max(scores.values())
+    # Nor is the only one that needs no training anew better than all others for that.
+    strategy, other = strategy_of(name), Search(Cut(0), ledger_of(tmp_path, "other"), 0)
+    heir, orphan = strategy.ask(2)
+    strategy.tell([heir, orphan], [9.0, 1.0])
+    strategy.parents[heir] = (orphan,)
+    assert other._anew(name, strategy, [heir, orphan], lambda: 0.0) == []
 
 
 def test_time_between_batches_ends_a_search_too(tmp_path) -> None:
