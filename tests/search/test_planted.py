@@ -22,8 +22,9 @@ from plait.search.strategies import STRATEGIES, make_strategy, strategy_kind
 from plait.search.strategies.progressive import ProgressiveSearch
 
 PRUNED = 40
-TRIALS = {"changing modality": 144, "product": 144}
-"""Trials, if not 72: enough for all of a space of one level, and to meet one pair of layers among sixteen early."""
+TRIALS = {"noise modality": 144, "changing modality": 144, "product": 144}
+"""Trials, if not 72: enough for all of a space of one level, to meet one pair of layers among sixteen early, and not to
+hang on the last bits of one processor's sums."""
 
 SPACES: dict[str, dict[str, Any]] = {
     "changing modality": {"max_cells": 1, "operations": ("concat", "gate", "max", "mean")},
