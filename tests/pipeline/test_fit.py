@@ -106,6 +106,7 @@ def killed(words: list[str], until: Callable[[], bool], environment: dict[str, s
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_killed_at_ten_points_and_resumed(made_table: Path, tmp_path: Path) -> None:
     """SIGKILL of the real command, wherever it is then."""
     words = command(made_table, "--trials", "2")
@@ -165,6 +166,7 @@ class InMidSearch:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("trials", [40, 256], ids=["no halving", "halving"])
 def test_killed_ten_times_in_mid_search_and_resumed_each_time(trials: int, vector_table: Path, tmp_path: Path) -> None:
     words = command(vector_table, "--strategy", "genetic", "--trials", str(trials))
