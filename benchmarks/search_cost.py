@@ -7,6 +7,7 @@ thread, per candidate-epoch, or per candidate and row where rows change.
 Examples:
   python benchmarks/search_cost.py
   python benchmarks/search_cost.py --plot docs/images/search_cost.svg
+  python benchmarks/search_cost.py --only operation width
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def options() -> ArgumentParser:
     made.add_argument(
         "--plot", metavar="FILE", help="draw the figures, too (needs matplotlib: pip install 'plait[plots]')"
     )
+    made.add_argument("--only", nargs="+", choices=list(CHANGES), default=list(CHANGES), help="what is changed")
     made.add_argument("--device", default="cpu", help="where to train (default cpu)")
     made.add_argument("--most", type=int, default=1_024, help="candidates at most (default 1024; 16384 on a GPU)")
     return made
@@ -82,7 +84,8 @@ def cost(setting: dict[str, Any], seed: int, device: str) -> float:
 
 def measured(arguments: Any) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for name, values in CHANGES.items():
+    for name in arguments.only:
+        values = CHANGES[name]
         if name == "candidates" and arguments.most > CHANGES[name][-1]:
             values = (*values, *(2**power for power in range(12, 15) if 2**power <= arguments.most))
         for value in values:
