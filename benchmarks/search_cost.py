@@ -86,7 +86,7 @@ def measured(arguments: Any) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {}
     for name in arguments.only:
         values = CHANGES[name]
-        if name == "candidates" and arguments.most > CHANGES[name][-1]:
+        if name == "candidates" and arguments.most > values[-1]:
             values = (*values, *(2**power for power in range(12, 15) if 2**power <= arguments.most))
         for value in values:
             seconds = cost(MIDDLE | {name: value}, arguments.seed, arguments.device)

@@ -145,7 +145,8 @@ class StackTrainer:
             while epoch < last and done < 1:
                 done = self._epoch(stack, plan, epoch, spent)
                 epoch += 1
-            due = (last - first) * len(shuffled(len(self.train.rows), plan.batch_size, plan.seed, first))
+            steps = len(shuffled(len(self.train.rows), plan.batch_size, plan.seed, first)) if done >= 1 else 0
+            due = (last - first) * steps
             told = self._told(stack, metric, outputs=False)
             return [replace(one, cut=one.member.steps - old.steps < due) for one, old in zip(told, part, strict=True)]
 

@@ -67,12 +67,12 @@ class TabularReader(Reader):
         for column in columns:
             width = len(DATE_PARTS) if column.kind == "date" else 1
             categories = _categories(cells.column(column.name)) if column.kind == "categorical" else ()
-            skewed, repeated = _looked_at(cells.column(column.name)) if column.kind == "numeric" else (False, ())
+            skewed, coded = _looked_at(cells.column(column.name)) if column.kind == "numeric" else (False, ())
             made = Field(name=column.name, kind=column.kind, start=start, width=width, categories=categories)
             fields.append(made.model_copy(update={"skewed": skewed}))
             start += width
-            if repeated:
-                twin = {"kind": "categorical", "start": start, "categories": repeated, "again": True}
+            if coded:
+                twin = {"kind": "categorical", "start": start, "categories": coded, "again": True}
                 fields.append(made.model_copy(update=twin))
                 start += 1
         return cls(fields=tuple(fields))
@@ -205,13 +205,9 @@ def _looked_at(column: pa.ChunkedArray) -> tuple[bool, tuple[str, ...]]:
     found, counts = np.unique(known, return_counts=True)
     often = counts >= 2
     fits = len(found) >= 3 and often.sum() <= ONE_HOT and 2 * counts[often].sum() > len(known)
-    single = found[~often] if len(found) <= ONE_HOT else found[:0]
-    # The first have places of their own in layer 0.
-    return skewed, tuple(name for part in (found[often], single) for name in _texts(part)) if fits else ()
-
-
-def _texts(whole: NDArray[np.float64]) -> list[str]:
-    return sorted(str(int(value)) for value in whole)
+    # Frequent ones first: layer 0 has places for the first codes alone.
+    parts = (found[often], found[~often]) if len(found) <= ONE_HOT else (found[often],)
+    return skewed, tuple(name for part in parts for name in sorted(str(int(value)) for value in part)) if fits else ()
 
 
 def _skewness(values: NDArray[np.float64]) -> float:
