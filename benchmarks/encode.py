@@ -244,8 +244,8 @@ def memory_here(name: str, rows: int, batch: int | None, seed: int) -> dict[str,
         mapped = np.load(path, mmap_mode="r")
         with torch.inference_mode():  # what every pass needs: libraries loaded, one batch of work space
             network(torch.from_numpy(np.array(mapped[:batch])))
-        before = resident()["RssAnon"]
         watch = MemoryWatch()
+        watch.sample()  # the peak counts what was there before: a run of few milliseconds may only free memory
         watch.start()
         started = time.perf_counter()
         hidden_states(
@@ -258,7 +258,7 @@ def memory_here(name: str, rows: int, batch: int | None, seed: int) -> dict[str,
         "rows": rows,
         "input_mb": rows * int(np.prod(reader.shape)) * reader.dtype.itemsize / 2**20,
         "states_mb": rows * sum(network.widths) * 4 / 2**20,
-        "anonymous_before_mb": before,
+        "anonymous_before_mb": watch.anonymous[0],
         "anonymous_peak_mb": max(watch.anonymous),
         "mapped_peak_mb": max(watch.mapped),
         "rows_per_s": rows / spent,
