@@ -166,11 +166,11 @@ def test_a_limit_draws_rows_by_counts_alone(family: str) -> None:
 
 def test_a_limit_costs_a_forest_trees_before_rows() -> None:
     fitting, spec = fitting_of(rows=2_000, tasks=(SIZE,)), ClassicalSpec(family="forest", modalities=("numbers",))
-    (whole,) = fitting.costs(spec)
     trees = len(fitting.fit(spec)["heads"]["size"].estimators_)
-    few = fitting_of(rows=2_000, tasks=(SIZE,)).fit(spec, Limits(whole / 2))["heads"]["size"]
+    half = FAMILIES["forest"].cost(Shape(2_000, 4, 1), again=True) / 2
+    few = fitting_of(rows=2_000, tasks=(SIZE,)).fit(spec, Limits(half))["heads"]["size"]
     assert 0.4 * trees < len(few.estimators_) < 0.7 * trees
-    assert len(fitting._drawn(FAMILIES["forest"], ("numbers",), SIZE, whole / 2)) == len(
+    assert len(fitting._drawn(FAMILIES["forest"], ("numbers",), SIZE, half)) == len(
         fitting._drawn(FAMILIES["forest"], ("numbers",), SIZE, math.inf)
     )
 
@@ -199,7 +199,7 @@ def test_copies_of_a_forest_have_the_trees_that_their_limit_pays_for() -> None:
     family, fitting = FAMILIES["forest"], fitting_of(rows=2_000, tasks=(SIZE,))
     forest = fitting.fit(ClassicalSpec(family="forest", modalities=("numbers",)))["heads"]["size"]
     shape = Shape(1_000, 4, 1)
-    whole = family.cost(shape)
+    whole = family.cost(shape, again=True)
     counts = [family.again(forest, shape, whole * share).n_estimators for share in (1.0, 0.5, 0.001)]
     assert counts == [200, 100, 50]
     assert len(forest.estimators_) == 200

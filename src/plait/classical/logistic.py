@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plait.classical._base import FAMILIES, Family, Judge, Shape
+from plait.classical.choosing import CHOOSING, chosen
 from plait.data.readers._base import Features
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse strengths of regularisation to choose from, the strongest first; features are standardised."""
-
-CHOOSING = 3
-"""Folds by which the strength is chosen."""
 
 
 class Logistic(Family):
@@ -35,42 +34,13 @@ class Logistic(Family):
         weights: NDArray[np.float64] | None = None, judge: Judge | None = None, limit: float = math.inf,
     ) -> Any:  # fmt: skip
         """The best strength on held-out rows, then all rows: by the judge, then the loss; of equals, the strongest."""
-        thirds = folds % CHOOSING
-        values = [self._value(strength, features, targets, outputs, thirds, weights, judge) for strength in STRENGTHS]
-        best = max(range(len(STRENGTHS)), key=lambda place: (values[place], -place))
-        return _fitted(STRENGTHS[best], features, targets, outputs, weights)
-
-    def _value(
-        self, strength: float, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64],
-        weights: NDArray[np.float64] | None, judge: Judge | None,
-    ) -> tuple[float, float]:  # fmt: skip
-        """What the judge says of held-out rows, 0 without one; and their loss with its sign turned.
-
-        A class that no other fold has is as improbable as smoothing makes it.
-        """
-        told = np.full((len(targets), max(1, outputs)), np.nan)
-        for fold in range(CHOOSING):
-            inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-            if not len(inside) or not len(outside) or (outputs > 1 and len(np.unique(targets[outside])) < 2):
-                continue
-            known = None if weights is None else weights[outside]
-            model = _fitted(strength, features[outside], targets[outside], outputs, known)
-            if outputs == 1:
-                told[inside, 0] = model.predict(features[inside])
-                continue
-            told[inside] = 0.0
-            told[np.ix_(inside, model.classes_)] = model.predict_proba(features[inside])
-        rows = np.flatnonzero(~np.isnan(told[:, 0]))
-        counted = np.ones(len(rows)) if weights is None else weights[rows]
-        if outputs == 1:
-            return 0.0, -float((counted * np.square(told[rows, 0] - targets[rows])).sum())
-        true = told[rows, targets[rows]].clip(self.smoothing)
-        value = judge(told[rows], targets[rows]) if judge is not None and len(rows) else None
-        return value if value is not None else 0.0, float((counted * np.log(true)).sum())
+        fitted = partial(_fitted, outputs=outputs)
+        strength = chosen(STRENGTHS, fitted, features, targets, outputs, folds, self.smoothing, weights, judge)
+        return fitted(strength, features, targets, weights)
 
 
 def _fitted(
-    strength: float, features: Features, targets: NDArray[Any], outputs: int, weights: NDArray[np.float64] | None
+    strength: float, features: Features, targets: NDArray[Any], weights: NDArray[np.float64] | None, outputs: int
 ) -> Any:
     from sklearn.linear_model import LogisticRegression, Ridge
 
