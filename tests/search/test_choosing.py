@@ -126,6 +126,14 @@ def test_among_equally_cheap_ones_the_better_is_chosen() -> None:
     assert trials[choice.chosen] is better
 
 
+def test_of_those_a_metric_cannot_tell_apart_the_loss_chooses() -> None:
+    labels = labels_of()
+    good = guess(labels, 0.5)
+    order = score((SIZE,), {"size": good.astype(np.float32)[:, None]}, labels, "spearman")
+    trials = [trial_of(name, "late", [share * good], order) for name, share in (("a faint", 0.1), ("clear", 0.8))]
+    assert trials[choose(trials, (SIZE,), labels, 0, "spearman").chosen].candidate.name == "clear"
+
+
 @pytest.mark.parametrize("bad", [None, float("nan"), float("-inf")])
 def test_candidates_without_a_score_come_last_and_are_never_chosen(bad) -> None:
     labels = labels_of()

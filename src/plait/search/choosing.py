@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from plait.search.evaluator import Trial
 from plait.tasks._base import Task
 from plait.tasks.intervals import some_units
-from plait.tasks.score import Labels, Outputs, weighted_scores
+from plait.tasks.score import Labels, Outputs, score, weighted_scores
 
 DRAWS = 1_000
 METRIC_DRAWS = 200
@@ -145,6 +145,9 @@ def choose(
 ) -> Choice:
     """Choose the cheapest candidate whose paired difference to the best is within one standard error of it.
 
+    Of equally cheap ones, the best; of those with equal values of a metric, the one with the best default score, which
+    sees how sure the answers are.
+
     Args:
         trials: All evaluated candidates.
         tasks: The tasks.
@@ -158,16 +161,19 @@ def choose(
     costs = [trial.candidate.cost for trial in trials]
     order = tuple(sorted(range(len(trials)), key=lambda i: (-points[i], costs[i], trials[i].candidate.name)))
     if not np.isfinite(points).any():
-        cheapest = min(range(len(trials)), key=lambda i: (costs[i], trials[i].candidate.name))
+        chosen = min(range(len(trials)), key=lambda i: (costs[i], trials[i].candidate.name))
         unknown = (None,) * len(trials)
-        name = trials[cheapest].candidate.name
+        name = trials[chosen].candidate.name
         sentence = f"No validation row has a label, so nothing could be compared: {name} is the cheapest."
-        return Choice(cheapest, cheapest, order, unknown, unknown, (cheapest,), None, None, sentence)
+        return Choice(chosen, chosen, order, unknown, unknown, (chosen,), None, None, sentence)
     drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     best = order[0]
     errors = [standard_error(drawn[best] - row) for row in drawn]
     tied = tuple(i for i in order if points[best] - points[i] <= errors[i])
-    chosen = min(tied, key=lambda i: (costs[i], -points[i], trials[i].candidate.name))
+    cheapest = min((costs[i], -points[i]) for i in tied)
+    equal = [i for i in tied if (costs[i], -points[i]) == cheapest]
+    losses = {i: _default_score(trials[i], tasks, labels) for i in equal if len(equal) > 1}
+    chosen = min(equal, key=lambda i: (-losses.get(i, 0.0), trials[i].candidate.name))
     low, high = intervals(drawn)
     fused = [len(trial.candidate.used) > 1 for trial in trials]
     fusion = _best_against_best(trials, points, drawn, fused)
@@ -176,6 +182,12 @@ def choose(
     search = _best_against_best(trials, points, drawn, found)
     sentence = _sentence(trials, chosen, best, fusion) + _search_sentence(search)
     return Choice(chosen, best, order, low, high, tied, fusion, search, sentence)
+
+
+def _default_score(trial: Trial, tasks: Sequence[Task], labels: Labels) -> float:
+    """The mean over its outputs; minus infinity where one has none."""
+    scores = [score(tasks, one, labels) for one in trial.outputs]
+    return float(np.mean([-np.inf if value is None else value for value in scores]))
 
 
 def compare(
