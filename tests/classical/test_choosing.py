@@ -8,7 +8,7 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomFo
 
 from plait.classical import FAMILIES
 from plait.classical._base import Shape
-from plait.classical.forest import FEW_ROWS, KINDS
+from plait.classical.forest import FEW_ROWS, KINDS, MANY_ROWS
 from plait.classical.logistic import STRENGTHS
 
 
@@ -41,12 +41,12 @@ def forest_of(rows: int, best: int | None = None, outputs: int = 2, **options):
     asked: list[int] = []
 
     def judge(chances: np.ndarray, truth: np.ndarray) -> float:
-        np.testing.assert_array_equal(truth, targets)
+        assert len(truth) == (rows if rows <= MANY_ROWS else rows // 3)
         asked.append(len(asked))
         return float(asked[-1] == best)
 
     judged = None if best is None else judge
-    return FOREST.fit(features, targets, outputs, np.arange(rows) % 5, 0, judge=judged, **options), len(asked)
+    return FOREST.fit(features, targets, outputs, np.arange(rows) % 3, 0, judge=judged, **options), len(asked)
 
 
 @pytest.mark.parametrize("best", range(len(KINDS)))
@@ -54,8 +54,11 @@ def test_the_kind_of_a_forest_goes_by_what_candidates_are_compared_by(best: int)
     forest, asked = forest_of(FEW_ROWS, best)
     assert asked == len(KINDS)
     assert isinstance(forest, ExtraTreesClassifier if KINDS[best].extra else RandomForestClassifier)
-    assert forest.min_samples_leaf == KINDS[best].leaf
     assert (forest.class_weight is not None) == KINDS[best].balanced
+
+
+def test_of_many_rows_a_third_judges() -> None:
+    assert forest_of(3 * MANY_ROWS, best=2)[0].class_weight is not None
 
 
 def test_nothing_is_chosen_of_few_rows_or_within_a_low_limit() -> None:

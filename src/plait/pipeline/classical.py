@@ -14,10 +14,10 @@ from plait.pipeline.turns import turns_of
 from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
-BUDGET = 20.0
-"""Seconds that fitting may cost for a task, by estimates from shapes alone: no clock has a say. Stacks get as much."""
+BUDGET = 60.0
+"""Seconds that fitting may cost for a task, by estimates from shapes alone: no clock has a say."""
 
-TURN_BUDGET = 10.0
+TURN_BUDGET = 30.0
 """The same where rows take turns at being judged, for every turn."""
 
 MOST_TASKS = 12
@@ -64,13 +64,13 @@ class ClassicalStage(Stage):
         end = None if seconds is None else fit.clock.left - seconds
         evaluator = classical_of(fit)
         budget = (TURN_BUDGET if turns_of(fit) else BUDGET) * min(MOST_TASKS, len(fit.tasks))
-        limits = evaluator.limits(candidates, budget if seconds is None else min(budget, seconds / 2))
+        limits = evaluator.limits(candidates, budget if seconds is None else min(budget, seconds))
         trials, out = evaluator.evaluate(
             candidates, limits, None if end is None else lambda: fit.clock.left - end,
             lambda name: fit.narrator.advance(),
         )  # fmt: skip
         fit.narrator.end()
-        hurried, cut = seconds is not None and seconds / 2 < budget, min(astuple(limits)) < math.inf
+        hurried, cut = seconds is not None and seconds < budget, min(astuple(limits)) < math.inf
         if out:
             why = "a longer time limit fits them" if hurried else "so many features and classes would cost too much"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")

@@ -24,6 +24,9 @@ MOST_ROWS: Final = 50_000
 MOST_NUMBERS: Final = 40_000_000
 """Rows, and features in all of them, that classical models are fitted on; of more, some are drawn."""
 
+STACK_SHARE: Final = 1 / 3
+"""Share of the budget that is for stacks alone: they would starve the models that they stand on."""
+
 
 def classical_competitors(names: Sequence[str], kept: Sequence[str], raw: Sequence[str]) -> list[Candidate]:
     """Every family on every modality alone and on all that are fused; and a stack of those.
@@ -85,11 +88,11 @@ class ClassicalEvaluator:
         return np.asarray(self.evaluator.train.inputs[name][rows, sum(widths[:-2]) : sum(widths[:-1])])
 
     def limits(self, candidates: Sequence[Candidate], budget: float) -> Limits:
-        """What one fit may cost where all single estimators together may cost a budget, and all of stacks the same."""
+        """What one fit may cost where all of them together may cost a budget, and those of stacks their share of it."""
         specs = [one.classical for one in candidates if one.classical]
         single, fold = (
-            level([cost for one in specs if (one.family == STACK) is stack for cost in self.fitting.costs(one)], budget)
-            for stack in (False, True)
+            level([cost for one in specs if (one.family == STACK) is stack for cost in self.fitting.costs(one)], part)
+            for stack, part in ((False, (1 - STACK_SHARE) * budget), (True, STACK_SHARE * budget))
         )
         return Limits(single, fold)
 
