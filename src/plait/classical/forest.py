@@ -20,7 +20,7 @@ ENOUGH = 50
 ROWS_PER_TREE = 4
 LOOKED_AT = 64
 
-FEW_ROWS = 100
+FEW_ROWS = 300
 """With fewer rows nothing is chosen: the first kind of trees is as good a guess."""
 
 
@@ -42,8 +42,8 @@ class Kind(NamedTuple):
 
 
 KINDS = (Kind(), Kind(extra=True), Kind(balanced=True))
-"""Kinds to choose from. Extremely randomised trees are better for some measured numbers, and take twice as long for bits;
-rows that count by their class are better where classes are rare and the metric sees their order alone."""
+"""Kinds to choose from. Extremely randomised trees are better for some measured numbers, but take twice as long for
+bits; rows that count by their class are better where classes are rare and the metric sees their order alone."""
 
 LEAF = 2
 """The fewest rows of a leaf."""
