@@ -403,6 +403,23 @@ def test_a_modality_absent_in_all_training_rows_is_left_out(tmp_path: Path) -> N
     assert predictor.show()["modalities"] == {"used": ["tabular"], "discarded": ["view"]}
 
 
+def test_features_that_know_their_labels_are_told_once_the_test_rows_are_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    label, part = rng.integers(0, 2, 300), np.repeat(["train", "validation", "test"], 100)
+    knows = np.where(
+        (part == "test")[:, None], rng.normal(size=(300, 4)), label[:, None] + 0.1 * rng.normal(size=(300, 4))
+    )
+    says = label[:, None] + rng.normal(size=(300, 4))
+    listener = Listener()
+    columns = {"knows": list(knows), "says": list(says), "label": label, "part": part}
+    plait.fit(
+        columns, "label", split_column="part", metric="accuracy", out=tmp_path / "run", trials=1, narrator=listener
+    )
+    (told,) = [note for note in listener.notes if "far more than chance" in note]
+    assert told.startswith("knows has ")
+    assert "says has" not in told
+
+
 def test_columns_without_an_encoder_are_told(tmp_path: Path) -> None:
     columns = {name: made_rows(60)[name] for name in ("view", "label")}
     columns["film"] = [f"{row}.mp4" for row in range(60)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -20,6 +21,10 @@ from plait.search.choosing import bootstrap_scores, intervals
 from plait.tasks.intervals import with_intervals
 from plait.tasks.score import measure_all, score
 from plait.training.model import Bag, CachedStates, Model
+
+FAR, LARGE = 4.0, 0.1
+"""A fall from the rows that judge to the test rows is told where it is so many standard errors, and such a share of the
+score."""
 
 
 class TestStage(Stage):
@@ -48,8 +53,11 @@ class TestStage(Stage):
         drawn = bootstrap_scores(fit.tasks, [[one] for one in outputs], labels, fit.options.seed, fit.options.metric)
         low, high = intervals(drawn)
         returned = outputs[fit.chosen.chosen]
+        scores = [score(fit.tasks, one, labels, fit.options.metric) for one in outputs]
+        if fallen := _fallen(fit, scores, low, high):
+            fit.note(fallen)
         return {
-            "scores": [score(fit.tasks, one, labels, fit.options.metric) for one in outputs],
+            "scores": scores,
             "low": low,
             "high": high,
             "metrics": with_intervals(fit.answered, returned, labels, measure_all(fit.answered, returned, labels)),
@@ -96,6 +104,37 @@ class TestStage(Stage):
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""
+
+
+def _fallen(
+    fit: Fit, scores: Sequence[float | None], low: Sequence[float | None], high: Sequence[float | None]
+) -> str | None:
+    """What to tell where modalities alone do far worse on the test rows than on the rows that judge; None elsewhere.
+
+    Nothing was chosen among single modalities' networks, so that their scores on both kinds of rows should agree.
+
+    Args:
+        fit: The fit.
+        scores: Of every trial, on the test rows.
+        low: Lower ends of their 95 % intervals.
+        high: Upper ends.
+    """
+    told = []
+    for trial, *ends, after in zip(fit.trials, fit.chosen.low, fit.chosen.high, low, high, scores, strict=True):
+        known = [end for end in ends if end is not None]
+        if trial.candidate.kind != "unimodal" or trial.score is None or after is None or len(known) < len(ends):
+            continue
+        error = math.hypot(known[1] - known[0], known[3] - known[2]) / (2 * 1.96)
+        if trial.score - after > max(FAR * error, LARGE * abs(trial.score)):
+            told.append(
+                f"{trial.candidate.name} has {trial.score:.3f} on the rows that judge and {after:.3f} on the test"
+            )
+    if not told:
+        return None
+    return (
+        f"{'; '.join(told)}: far more than chance. Either the test rows are of another kind, or features of the other "
+        "rows know their labels. What was chosen by those rows may not be the best for others."
+    )
 
 
 def _spread(fit: Fit, raw: Rows, rows: Rows) -> dict[str, NDArray[np.bool_]]:
