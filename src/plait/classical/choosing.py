@@ -20,7 +20,6 @@ Option = TypeVar("Option")
 def chosen(
     options: Sequence[Option], fitted: Callable[..., Any], features: Features, targets: NDArray[Any], outputs: int,
     folds: NDArray[np.int64], smoothing: float, weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
-    times: int = CHOOSING,
 ) -> Option:  # fmt: skip
     """The best on held-out rows: by the judge, then by the loss; of equals, the first.
 
@@ -34,7 +33,6 @@ def chosen(
         smoothing: The least probability that a class is taken to have, like one that no other fold has.
         weights: See there.
         judge: See there.
-        times: How often rows are held out, a `CHOOSING`th of them at a time.
     """
     if len(options) == 1:
         return options[0]
@@ -42,7 +40,7 @@ def chosen(
 
     def value(option: Option) -> tuple[float, float]:
         told = np.full((len(targets), max(1, outputs)), np.nan)
-        for fold in range(times):
+        for fold in range(CHOOSING):
             inside, outside = np.flatnonzero(thirds == fold), np.flatnonzero(thirds != fold)
             if not len(inside) or not len(outside) or (outputs > 1 and len(np.unique(targets[outside])) < 2):
                 continue

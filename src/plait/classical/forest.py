@@ -1,10 +1,10 @@
-"""Forests of randomised trees."""
+"""Forests of trees."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,35 +18,20 @@ ENOUGH = 50
 """Trees that a limit leaves, and that are compared: rows are worth more than what others add."""
 
 ROWS_PER_TREE = 4
+LEAF = 2
+"""The fewest rows of a leaf."""
+
 LOOKED_AT = 64
 
 FEW_ROWS = 300
-"""With fewer rows nothing is chosen: the first kind of trees is as good a guess."""
+"""With fewer rows nothing is chosen: held-out rows would be too few to tell."""
 
+RARE = 0.5
+"""Where the rarest class has a smaller share of the rows of the most frequent one, classes may be weighed."""
 
-MANY_ROWS = 2_000
-"""With more rows a third of them is enough to judge by; with fewer all take turns."""
-
-
-class Kind(NamedTuple):
-    """A kind of trees.
-
-    Attributes:
-        extra: Whether cuts are drawn at random (Geurts et al. 2006), or are the best of a sample of the rows (Breiman
-            2001).
-        balanced: Whether rows count by how rare their class is in a tree's sample.
-    """
-
-    extra: bool = False
-    balanced: bool = False
-
-
-KINDS = (Kind(), Kind(extra=True), Kind(balanced=True))
-"""Kinds to choose from. Extremely randomised trees are better for some measured numbers, but take twice as long for
-bits; rows that count by their class are better where classes are rare and the metric sees their order alone."""
-
-LEAF = 2
-"""The fewest rows of a leaf."""
+WAYS = (None, "balanced_subsample")
+"""How rows count: all the same; or by how rare their class is in a tree's own sample, which puts rows of rare classes in
+a better order, and makes probabilities worse."""
 
 
 def trees_of(rows: int) -> int:
@@ -55,7 +40,7 @@ def trees_of(rows: int) -> int:
 
 
 class Forest(Family):
-    """Random forests, or extremely randomised trees: what does better on held-out training rows."""
+    """Random forests (Breiman 2001)."""
 
     name: ClassVar[str] = "forest"
     smoothing: ClassVar[float] = 1e-2
@@ -63,27 +48,24 @@ class Forest(Family):
     def cost(self, shape: Shape, again: bool = False, least: bool = False) -> float:
         """Every tree sorts its way down through the rows, looking at some features."""
         trees = min(trees_of(shape.rows), ENOUGH if least else MOST) * _each(shape)
-        return trees if again or least else trees + _choosing(shape, len(KINDS) - (shape.outputs == 1))
+        return trees if again or least else trees + _choosing(shape)
 
     def fit(
         self, features: Features, targets: NDArray[Any], outputs: int, folds: NDArray[np.int64], seed: int,
         weights: NDArray[np.float64] | None = None, judge: Judge | None = None, limit: float = math.inf,
     ) -> Any:  # fmt: skip
-        """The kind of trees is chosen where a limit pays for it; with a limit there are fewer trees."""
+        """Rare classes are weighed where the judge likes that on held-out rows and a limit pays for asking it; with a
+        limit there are fewer trees."""
         shape = Shape(len(targets), features.shape[1], outputs)
-        fewer = min(trees_of(shape.rows), ENOUGH)
-        # without a judge candidates are compared by loss, and rows that count by their class spoil it
-        kinds: tuple[Kind, ...] = KINDS if outputs > 1 and weights is None and judge is not None else KINDS[:2]
-        choosing = _choosing(shape, len(kinds))
-        if shape.rows < FEW_ROWS or choosing + fewer * _each(shape) > limit:
-            kinds, choosing = KINDS[:1], 0.0
+        fewer, choosing = min(trees_of(shape.rows), ENOUGH), _choosing(shape)
+        asked = judge is not None and weights is None and shape.rows >= FEW_ROWS and _some_rare(targets, outputs)
+        ways, choosing = (WAYS, choosing) if asked and choosing + fewer * _each(shape) <= limit else (WAYS[:1], 0.0)
         fitted = partial(_fitted, outputs=outputs, seed=seed)
-        kind = chosen(
-            kinds, partial(fitted, trees=fewer), features, targets, outputs, folds, self.smoothing, weights, judge,
-            _times(shape),
-        )  # fmt: skip
+        way = chosen(
+            ways, partial(fitted, trees=fewer), features, targets, outputs, folds, self.smoothing, weights, judge
+        )
         trees = paid(limit - choosing, _each(shape), trees_of(shape.rows), ENOUGH)
-        return fitted(kind, features, targets, weights, trees=trees)
+        return fitted(way, features, targets, weights, trees=trees)
 
     def again(self, estimator: Any, shape: Shape, limit: float = math.inf) -> Any:
         """As `Family.again`, with fewer trees where they would cost too much."""
@@ -92,36 +74,35 @@ class Forest(Family):
 
 
 def _fitted(
-    kind: Kind, features: Features, targets: NDArray[Any], weights: NDArray[np.float64] | None, trees: int,
+    way: str | None, features: Features, targets: NDArray[Any], weights: NDArray[np.float64] | None, trees: int,
     outputs: int, seed: int,
 ) -> Any:  # fmt: skip
-    from sklearn import ensemble
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-    options: dict[str, Any] = {"class_weight": "balanced_subsample"} if kind.balanced and outputs > 1 else {}
-    name = f"{'ExtraTrees' if kind.extra else 'RandomForest'}{'Regressor' if outputs == 1 else 'Classifier'}"
-    return getattr(ensemble, name)(
+    options: dict[str, Any] = {} if outputs == 1 else {"class_weight": way}
+    return (RandomForestRegressor if outputs == 1 else RandomForestClassifier)(
         trees, max_features=tried(features.shape[1], outputs), min_samples_leaf=LEAF, random_state=seed, n_jobs=1,
         **options,
     ).fit(features, targets, sample_weight=weights)  # fmt: skip
 
 
+def _some_rare(targets: NDArray[Any], outputs: int) -> bool:
+    """Whether some class is much rarer than another."""
+    counts = np.unique(targets, return_counts=True)[1] if outputs > 1 else np.ones(1)
+    return bool(counts.min() < RARE * counts.max())
+
+
 def _each(shape: Shape) -> float:
-    """About how many seconds a tree takes, of whatever kind: on bits random forests take half as long as extremely
-    randomised trees, on numbers twice as long."""
+    """About how many seconds a tree takes."""
     return 1.2e-3 + 1.5e-8 * shape.rows * math.log2(shape.rows + 2) * tried(shape.columns, shape.outputs)
 
 
-def _choosing(shape: Shape, kinds: int) -> float:
-    """About how many seconds it takes to choose among so many kinds."""
-    if shape.rows < FEW_ROWS:
+def _choosing(shape: Shape) -> float:
+    """About how many seconds it takes to choose, if there is anything to choose."""
+    if shape.rows < FEW_ROWS or shape.outputs == 1:
         return 0.0
     part = Shape(shape.rows * (CHOOSING - 1) // CHOOSING, shape.columns, shape.outputs)
-    return kinds * _times(shape) * min(trees_of(shape.rows), ENOUGH) * _each(part)
-
-
-def _times(shape: Shape) -> int:
-    """How often a third of the rows is held out."""
-    return 1 if shape.rows > MANY_ROWS else CHOOSING
+    return len(WAYS) * CHOOSING * min(trees_of(shape.rows), ENOUGH) * _each(part)
 
 
 def tried(columns: int, outputs: int) -> int:
