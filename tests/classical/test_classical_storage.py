@@ -122,9 +122,8 @@ def rewritten(data: bytes, change) -> bytes:
 def test_types_not_on_our_list_are_refused(models) -> None:
     """Also those that skops itself trusts, and those that a file asks for in the place of one of ours."""
     forest = ExtraTreesClassifier(2).fit([[0.0], [1.0]], [0, 1])
-    assert "sklearn.ensemble._forest.ExtraTreesClassifier" not in skops.io.get_untrusted_types(
-        data=skops.io.dumps(forest)
-    )
+    name = "sklearn.ensemble._forest.ExtraTreesClassifier"
+    assert name not in skops.io.get_untrusted_types(data=skops.io.dumps(forest))
     with pytest.raises(InputError, match=f"holds {re.escape(name)}"):
         loads(dumps({"heads": {"flag": forest}}))
     with pytest.raises(InputError, match=r"holds .*ufunc|holds numpy\.exp"):

@@ -30,8 +30,8 @@ RARE = 0.5
 """Where the rarest class has a smaller share of the rows of the most frequent one, classes may be weighed."""
 
 WAYS = (None, "balanced_subsample")
-"""How rows count: all the same; or by how rare their class is in a tree's own sample, which puts rows of rare classes in
-a better order, and makes probabilities worse."""
+"""How rows count: all the same; or by how rare their class is in a tree's own sample, which puts rows of rare classes
+in a better order, and makes probabilities worse."""
 
 
 def trees_of(rows: int) -> int:
