@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from plait.classical import FAMILIES
 from plait.classical._base import Shape
-from plait.classical.forest import FEW_ROWS, WAYS
+from plait.classical.forest import FEW_ROWS, MANY_ROWS, WAYS
 from plait.classical.logistic import STRENGTHS
 
 
@@ -41,7 +41,7 @@ def forest_of(rows: int, best: int | None = None, rare: float = 0.2, outputs: in
     asked: list[int] = []
 
     def judge(chances: np.ndarray, truth: np.ndarray) -> float:
-        np.testing.assert_array_equal(truth, targets)
+        np.testing.assert_array_equal(truth, targets if rows <= MANY_ROWS else targets[np.arange(rows) % 5 % 3 == 0])
         asked.append(len(asked))
         return float(asked[-1] == best)
 
@@ -74,6 +74,10 @@ def test_rows_of_rare_classes_come_in_a_better_order_where_they_are_weighed() ->
         roc_auc_score(targets[2_000:], model.predict_proba(features[2_000:])[:, 1]) for model in (forest, plain)
     )
     assert one > other
+
+
+def test_of_many_rows_a_third_judges() -> None:
+    assert forest_of(MANY_ROWS + 1, best=1)[1] == len(WAYS)
 
 
 def test_a_judge_is_not_asked_in_vain() -> None:

@@ -20,6 +20,7 @@ Option = TypeVar("Option")
 def chosen(
     options: Sequence[Option], fitted: Callable[..., Any], features: Features, targets: NDArray[Any], outputs: int,
     folds: NDArray[np.int64], smoothing: float, weights: NDArray[np.float64] | None = None, judge: Judge | None = None,
+    times: int = CHOOSING,
 ) -> Option:  # fmt: skip
     """The best on held-out rows: by the judge, then by the loss; of equals, the first.
 
@@ -29,10 +30,11 @@ def chosen(
         features: As in `Family.fit`, like `targets`, `outputs`, `folds`, `weights` and `judge`.
         targets: See there.
         outputs: See there.
-        folds: See there; every `CHOOSING`th of them is held out at once.
+        folds: See there; rows of every third of them are held out at once.
         smoothing: The least probability that a class is taken to have, like one that no other fold has.
         weights: See there.
         judge: See there.
+        times: How often rows are held out, a third at a time.
     """
     if len(options) == 1:
         return options[0]
@@ -40,7 +42,7 @@ def chosen(
 
     def value(option: Option) -> tuple[float, float]:
         told = np.full((len(targets), max(1, outputs)), np.nan)
-        for fold in range(CHOOSING):
+        for fold in range(times):
             inside, outside = np.flatnonzero(thirds == fold), np.flatnonzero(thirds != fold)
             if not len(inside) or not len(outside) or (outputs > 1 and len(np.unique(targets[outside])) < 2):
                 continue

@@ -26,6 +26,9 @@ LOOKED_AT = 64
 FEW_ROWS = 300
 """With fewer rows nothing is chosen: held-out rows would be too few to tell."""
 
+MANY_ROWS = 2_000
+"""With more rows, one third judges; with fewer, all take turns."""
+
 RARE = 0.5
 """Where the rarest class has a smaller share of the rows of the most frequent one, classes may be weighed."""
 
@@ -62,8 +65,9 @@ class Forest(Family):
         ways, choosing = (WAYS, choosing) if asked and choosing + fewer * _each(shape) <= limit else (WAYS[:1], 0.0)
         fitted = partial(_fitted, outputs=outputs, seed=seed)
         way = chosen(
-            ways, partial(fitted, trees=fewer), features, targets, outputs, folds, self.smoothing, weights, judge
-        )
+            ways, partial(fitted, trees=fewer), features, targets, outputs, folds, self.smoothing, weights, judge,
+            _times(shape),
+        )  # fmt: skip
         trees = paid(limit - choosing, _each(shape), trees_of(shape.rows), ENOUGH)
         return fitted(way, features, targets, weights, trees=trees)
 
@@ -102,7 +106,12 @@ def _choosing(shape: Shape) -> float:
     if shape.rows < FEW_ROWS or shape.outputs == 1:
         return 0.0
     part = Shape(shape.rows * (CHOOSING - 1) // CHOOSING, shape.columns, shape.outputs)
-    return len(WAYS) * CHOOSING * min(trees_of(shape.rows), ENOUGH) * _each(part)
+    return len(WAYS) * _times(shape) * min(trees_of(shape.rows), ENOUGH) * _each(part)
+
+
+def _times(shape: Shape) -> int:
+    """How often a third of the rows is held out."""
+    return 1 if shape.rows > MANY_ROWS else CHOOSING
 
 
 def tried(columns: int, outputs: int) -> int:
