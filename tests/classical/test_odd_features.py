@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,11 +11,14 @@ from made_classical import FLAG, SIZE
 from scipy import sparse
 
 from plait.classical import FAMILIES, ClassicalSpec
+from plait.classical._base import Shape
+from plait.classical.features import REDUCED, SPARSE
 from plait.classical.fitting import Fitting
 from plait.classical.model import outputs_of
 from plait.data.readers import TabularReader
 from plait.data.schema import Column
 from plait.data.table import Table
+from plait.search import classical as search
 from plait.tasks.score import Labels
 
 EVERY = [*FAMILIES, "stack"]
@@ -49,3 +54,35 @@ def test_columns_of_a_table_as_features() -> None:
     assert found[:, 10].tolist() == [0, 1, 0]
     unseen = Table(pa.table({"a": [1.0], "c": ["z"], "d": ["2024-01-31"]}), "t")
     assert reader.features(reader.read(unseen).values)[0, 2:6].tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_terms_that_do_not_occur_cost_nothing(family: str) -> None:
+    rows = 400
+    labels = Labels({"size": np.arange(rows) / rows}, {"size": np.ones(rows, np.bool_)})
+    present = {"words": np.ones(rows, np.bool_)}
+    few = sparse.random_array((rows, 100), density=0.1, rng=np.random.default_rng(0), format="csr")
+    many = sparse.csr_array((few.data, few.indices, few.indptr), shape=(rows, 20_000))
+    spec = ClassicalSpec(family=family, modalities=("words",))
+    costs = [Fitting({"words": words}, present, (SIZE,), labels, 0).costs(spec) for words in (few, many)]
+    assert costs[0] == costs[1]
+    width = SPARSE * 10 if FAMILIES[family].wide else REDUCED
+    assert costs[0] == [FAMILIES[family].cost(Shape(rows, width, 1))]
+
+
+def test_rows_are_left_out_for_numbers_that_there_are_not_for_terms_that_might_be(monkeypatch) -> None:
+    monkeypatch.setattr(search, "MOST_NUMBERS", 2_000)
+    rows = 400
+    kept = {}
+    for name, values in {"dense": np.ones((rows, 50)), "terms": sparse.csr_array(np.eye(rows, 3_000))}.items():
+        train = SimpleNamespace(
+            index=np.arange(rows), present={"words": np.ones(rows, np.bool_)}, targets={"size": np.zeros(rows)},
+            labelled={"size": np.ones(rows, np.bool_)},
+        )  # fmt: skip
+        evaluator = SimpleNamespace(
+            train=train, widths={"words": (1, 1)}, tasks=(SIZE,), groups=None, plan=SimpleNamespace(seed=0), metric=None
+        )
+        reader = SimpleNamespace(features=lambda values: values)
+        made = search.ClassicalEvaluator(evaluator, {"words": values}, {"words": reader})
+        kept[name] = made.fitting.features["words"].shape[0]
+    assert kept == {"dense": 2_000 // 50, "terms": rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,6 +21,23 @@ TERMS: Final = 10.0
 
 REDUCED: Final = 50
 """Directions of terms that trees see (latent semantic analysis)."""
+
+SPARSE: Final = 8
+"""A number of a sparse row takes a linear model as long as so many of a dense one."""
+
+
+def numbers_in(features: Features) -> int:
+    """How many numbers are kept of some rows; of terms, those that occur."""
+    return int(features.nnz if sparse.issparse(features) else features.size)
+
+
+def columns_of(features: Features, family: Family) -> int:
+    """How many numbers of a row an estimator works on once they are prepared; of terms, so many as take as long."""
+    if not sparse.issparse(features):
+        return int(features.shape[1])
+    if not family.wide:
+        return min(REDUCED, int(features.shape[1]))
+    return math.ceil(SPARSE * numbers_in(features) / max(1, int(features.shape[0])))
 
 
 def preparation(features: Features, family: Family, seed: int) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.classical._base import FAMILIES, STACK, ClassicalSpec, Family, Judge, Shape
-from plait.classical.features import preparation, prepared
+from plait.classical.features import columns_of, numbers_in, preparation, prepared
 from plait.classical.model import decisions_of, head_outputs, matrix_of
 from plait.data.readers._base import Features
 from plait.data.splits import fold_rows
@@ -75,11 +75,11 @@ class Fitting:
         """About how many seconds each of the spec's own fits takes with all rows; see `Family.cost`."""
         if spec.family != STACK:
             family = FAMILIES[spec.family]
-            return [family.cost(self._shape(spec.modalities, task)) for task in self.tasks]
+            return [family.cost(self._shape(spec.modalities, task, family)) for task in self.tasks]
         found = []
         for task in self.tasks:
             bases = [
-                FAMILIES[name].cost(self._shape((modality,), task), again=True)
+                FAMILIES[name].cost(self._shape((modality,), task, FAMILIES[name]), again=True)
                 for modality, name in self._bases(spec.modalities)
             ]
             decisions = Shape(len(self.labels), len(bases) * task.outputs, task.outputs)
@@ -102,7 +102,10 @@ class Fitting:
         key = (spec.family, spec.modalities)
         family = FAMILIES[spec.family]
         if key not in self._models:
-            if any(self._affordable(family, self._shape(spec.modalities, task), limit) is None for task in self.tasks):
+            if any(
+                self._affordable(family, self._shape(spec.modalities, task, family), limit) is None
+                for task in self.tasks
+            ):
                 return None
             matrix = self._matrix(spec.modalities, family)
             self._models[key] = {
@@ -135,7 +138,7 @@ class Fitting:
             with threadpool_limits(1):  # OpenMP's threads are counted anew in every thread
                 return work(task)
 
-        size = 8 * sum(math.prod(one.shape) for one in self.features.values())
+        size = 8 * sum(numbers_in(one) for one in self.features.values())
         threads = min(self.threads, len(self.tasks), max(1, MOST_BYTES // max(1, size)))
         with warnings.catch_warnings():  # outside of the threads: filters are the process's
             warnings.simplefilter("ignore", ConvergenceWarning)  # a linear model is judged as it is
@@ -148,7 +151,7 @@ class Fitting:
         regularisation are found once, by all rows."""
         bases: list[dict[str, Any]] = []
         for modality, name in self._bases(spec.modalities):
-            shapes = [self._shape((modality,), task) for task in self.tasks]
+            shapes = [self._shape((modality,), task, FAMILIES[name]) for task in self.tasks]
             if any(self._affordable(FAMILIES[name], shape, limits.fold, again=True) is None for shape in shapes):
                 continue
             model = self.fit(ClassicalSpec(family=name, modalities=(modality,)), limits)
@@ -201,7 +204,8 @@ class Fitting:
         """(Modality, family) of a stack's base models."""
         for modality in modalities:
             for name in FAMILIES:
-                family, shapes = FAMILIES[name], [self._shape((modality,), task) for task in self.tasks]
+                family = FAMILIES[name]
+                shapes = [self._shape((modality,), task, family) for task in self.tasks]
                 cheap = all(s.rows >= STACKED_ROWS and family.cost(s, again=True) < STACKED_SECONDS for s in shapes)
                 if name in ("logistic", "forest") or cheap:
                     yield modality, name
@@ -212,7 +216,7 @@ class Fitting:
         """Positions of the labelled rows, with any of the modalities, that an estimator is fitted on."""
         some = np.logical_or.reduce([self.present[name] for name in modalities])
         rows = np.flatnonzero(self.labels.labelled[task.name] & some)
-        most = self._affordable(family, self._shape(modalities, task), limit, again) or FEWEST
+        most = self._affordable(family, self._shape(modalities, task, family), limit, again) or FEWEST
         if most >= len(rows):
             return rows
         return np.sort(np.random.default_rng([self.seed, 0xC1A5]).permutation(rows)[:most])
@@ -228,9 +232,9 @@ class Fitting:
             rows = max(FEWEST, int(0.8 * rows))
         return rows if cost(rows) <= max(2 * limit, 0.05) else None
 
-    def _shape(self, modalities: Sequence[str], task: Task) -> Shape:
+    def _shape(self, modalities: Sequence[str], task: Task, family: Family) -> Shape:
         several = len(modalities) if len(modalities) > 1 else 0
-        columns = sum(self.features[name].shape[1] for name in modalities) + several
+        columns = sum(columns_of(self.features[name], family) for name in modalities) + several
         return Shape(int(self.labels.labelled[task.name].sum()), columns, task.outputs)
 
     def _step(self, modality: str, family: Family) -> Any:

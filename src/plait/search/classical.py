@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from plait.classical._base import FAMILIES, STACK, ClassicalSpec
 from plait.classical.decision import ClassicalDecision
+from plait.classical.features import numbers_in
 from plait.classical.fitting import UNLIMITED, Fitting, Limits
 from plait.data.batches import Rows
 from plait.data.readers._base import Features, Reader
@@ -23,6 +24,9 @@ from plait.training.model import CachedStates, Model
 MOST_ROWS: Final = 50_000
 MOST_NUMBERS: Final = 40_000_000
 """Rows, and features in all of them, that classical models are fitted on; of more, some are drawn."""
+
+SAMPLE: Final = 1_000
+"""Rows by which it is known how many features there are: of terms, those that occur count."""
 
 STACK_SHARE: Final = 1 / 3
 """Share of the budget that is for stacks alone: they would starve the models that they stand on."""
@@ -65,9 +69,9 @@ class ClassicalEvaluator:
     ) -> None:
         self.evaluator, self.values, self.readers = evaluator, values, readers
         train = evaluator.train
-        width = sum(self._features(name, train.index[:0]).shape[1] for name in evaluator.widths)
-        most = min(MOST_ROWS, max(1, MOST_NUMBERS // max(1, width)))
         rows = train.index
+        some = sum(numbers_in(self._features(name, rows[:SAMPLE])) for name in evaluator.widths)
+        most = min(MOST_ROWS, max(1, MOST_NUMBERS * len(rows[:SAMPLE]) // max(1, some)))
         if len(rows) > most:
             rows = np.sort(np.random.default_rng([evaluator.plan.seed, 0xC1A5]).permutation(rows)[:most])
         self.fitting = Fitting(
