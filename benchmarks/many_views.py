@@ -58,16 +58,19 @@ def noisy(found: dict[str, np.ndarray], count: int, seed: int) -> dict[str, np.n
 
 
 def stack(
-    found: dict[str, np.ndarray], labels: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int
-) -> np.ndarray:
-    """Whether a stack of logistic regressions and random forests per view is right, [test rows]."""
+    found: dict[str, np.ndarray], labels: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Whether a stack of logistic regressions and random forests per view is right, [test rows]; groups [train rows]
+    stay together in its folds."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    folds = list(kind(5, shuffle=True, random_state=seed).split(train, labels[train], groups))
     inside, outside = [], []
     for view in found.values():
         for model in (

@@ -2,7 +2,7 @@
 
 Every fit is the recipe `sentiment` with its switches: the official split, accuracy and macro-F1 of what is returned.
 Beside them, on the same rows: logistic regression on the view, or on all side by side, as the recipe prints it, and a
-stack of logistic regression and random forest per view.
+stack of logistic regression and random forest per view, its folds by video as plait's are.
 
 Examples:
   PLAIT_DATA=data python benchmarks/sentiment_seeds.py --trials 16
@@ -59,7 +59,8 @@ def measured(given: str, seed: int, arguments: Any, folder: Path) -> dict[str, A
         if name in prepared.train
     }
     rows = np.arange(len(labels))
-    right = stack(views, labels, rows[: len(tables[0])], rows[len(tables[0]) :], seed)
+    videos = tables[0]["video_id"].to_numpy()
+    right = stack(views, labels, rows[: len(videos)], rows[len(videos) :], seed, videos)
     harness.say(f"{given}, seed {seed}: {told['accuracy']:.4f} ({told['chosen'][:60]}), stack {right.mean():.4f}")
     linear = told["logistic regression"]
     return {

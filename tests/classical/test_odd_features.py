@@ -12,7 +12,7 @@ from scipy import sparse
 
 from plait.classical import FAMILIES, ClassicalSpec
 from plait.classical._base import Shape
-from plait.classical.features import REDUCED, SPARSE
+from plait.classical.features import REDUCED, SPARSE, preparation, prepared
 from plait.classical.fitting import Fitting
 from plait.classical.model import outputs_of
 from plait.data.readers import TabularReader
@@ -68,6 +68,32 @@ def test_terms_that_do_not_occur_cost_nothing(family: str) -> None:
     assert costs[0] == costs[1]
     width = SPARSE * 10 if FAMILIES[family].wide else REDUCED
     assert costs[0] == [FAMILIES[family].cost(Shape(rows, width, 1))]
+
+
+def test_choosing_costs_where_something_is_chosen() -> None:
+    rows = 400
+    numbers = {"numbers": np.zeros((rows, 4), np.float32)}
+    present, known = {"numbers": np.ones(rows, np.bool_)}, {"flag": np.ones(rows, np.bool_)}
+    spec = ClassicalSpec(family="forest", modalities=("numbers",))
+
+    def cost(positive: int, metric: str | None = "auroc", weights: tuple[float, ...] | None = None) -> float:
+        labels = Labels({"flag": (np.arange(rows) < positive).astype(np.float32)}, known)
+        task = FLAG.model_copy(update={"class_weights": weights})
+        return sum(Fitting(numbers, present, (task,), labels, 0, metric).costs(spec))
+
+    assert cost(40) > cost(200) == cost(40, None) == cost(40, "log_loss") == cost(40, weights=(0.6, 5.0))
+
+
+@pytest.mark.parametrize("there", [0, 1, 2, 100])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_terms_of_hardly_a_row_are_no_wide_matrix(family: str, there: int) -> None:
+    words = sparse.csr_array(np.eye(100, 2_000))
+    present = np.arange(100) < there
+    steps = preparation(words[:there], FAMILIES[family], 0) if there else None
+    found = prepared(words, present, steps, FAMILIES[family])
+    assert found.shape[1] <= (2_000 if FAMILIES[family].wide else REDUCED)
+    alone = prepared(words[:1], np.ones(1, np.bool_), steps, FAMILIES[family])
+    assert alone.shape[1] == found.shape[1]
 
 
 def test_rows_are_left_out_for_numbers_that_there_are_not_for_terms_that_might_be(monkeypatch) -> None:

@@ -86,10 +86,10 @@ def test_a_judge_is_not_asked_in_vain() -> None:
     assert forest_of(FEW_ROWS, best=1, rare=0.4)[1] == 0
     assert forest_of(FEW_ROWS, best=1, weights=np.ones(FEW_ROWS))[1] == 0
     assert forest_of(FEW_ROWS, best=1, outputs=1)[1] == 0
-    shape = Shape(FEW_ROWS, 4, 2)
+    shape = Shape(FEW_ROWS, 4, 2, rare=True)
     assert forest_of(FEW_ROWS, best=1, limit=FOREST.cost(shape, least=True))[1] == 0
     assert forest_of(FEW_ROWS, best=1, limit=FOREST.cost(shape))[1] == len(WAYS)
-    large = Shape(800, 4, 2)
+    large = Shape(800, 4, 2, rare=True)
     choosing = FOREST.cost(large) - FOREST.cost(large, again=True)
     forest, asked = forest_of(800, best=1, limit=choosing + FOREST.cost(large, again=True) / 2)
     assert (asked, forest.n_estimators) == (len(WAYS), 100), "what choosing has cost is not there for trees"

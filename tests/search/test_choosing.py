@@ -131,7 +131,9 @@ def test_of_those_a_metric_cannot_tell_apart_the_loss_chooses() -> None:
     good = guess(labels, 0.5)
     order = score((SIZE,), {"size": good.astype(np.float32)[:, None]}, labels, "spearman")
     trials = [trial_of(name, "late", [share * good], order) for name, share in (("a faint", 0.1), ("clear", 0.8))]
-    assert trials[choose(trials, (SIZE,), labels, 0, "spearman").chosen].candidate.name == "clear"
+    choice = choose(trials, (SIZE,), labels, 0, "spearman")
+    assert (choice.chosen, choice.best, choice.order) == (1, 1, (1, 0))
+    assert choice.sentence.startswith("clear has the highest validation score")
 
 
 @pytest.mark.parametrize("bad", [None, float("nan"), float("-inf")])

@@ -43,11 +43,13 @@ class Shape:
         rows: Rows to be fitted on.
         columns: Features.
         outputs: Classes, or 1 for a number.
+        rare: Whether some class is rare, no class weights are given, and a judge can be asked whether weighing helps.
     """
 
     rows: int
     columns: int
     outputs: int
+    rare: bool = False
 
     @property
     def scores(self) -> int:

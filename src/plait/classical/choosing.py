@@ -14,6 +14,9 @@ from plait.data.readers._base import Features
 CHOOSING: Final = 3
 """Folds by which options are chosen."""
 
+RARE: Final = 0.5
+"""A class is rare that has a smaller share of the rows of the most frequent one."""
+
 Option = TypeVar("Option")
 
 
@@ -34,7 +37,7 @@ def chosen(
         smoothing: The least probability that a class is taken to have, like one that no other fold has.
         weights: See there.
         judge: See there.
-        times: How often rows are held out, a third at a time.
+        times: How often rows are held out at most; of five folds two, two and one.
     """
     if len(options) == 1:
         return options[0]
@@ -42,10 +45,14 @@ def chosen(
 
     def value(option: Option) -> tuple[float, float]:
         told = np.full((len(targets), max(1, outputs)), np.nan)
-        for fold in range(times):
+        done = 0
+        for fold in range(CHOOSING):
             inside, outside = np.flatnonzero(thirds == fold), np.flatnonzero(thirds != fold)
             if not len(inside) or not len(outside) or (outputs > 1 and len(np.unique(targets[outside])) < 2):
                 continue
+            if done == times:
+                break
+            done += 1
             model = fitted(option, features[outside], targets[outside], None if weights is None else weights[outside])
             if outputs == 1:
                 told[inside, 0] = model.predict(features[inside])
@@ -62,3 +69,9 @@ def chosen(
 
     values = [value(option) for option in options]
     return options[max(range(len(options)), key=lambda place: (values[place], -place))]
+
+
+def some_rare(targets: NDArray[Any]) -> bool:
+    """Whether some class is rare among targets [rows] of classes."""
+    counts = np.unique(targets, return_counts=True)[1]
+    return len(counts) > 1 and bool(counts.min() < RARE * counts.max())

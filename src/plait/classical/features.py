@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -31,13 +31,17 @@ def numbers_in(features: Features) -> int:
     return int(features.nnz if sparse.issparse(features) else features.size)
 
 
-def columns_of(features: Features, family: Family) -> int:
-    """How many numbers of a row an estimator works on once they are prepared; of terms, so many as take as long."""
-    if not sparse.issparse(features):
-        return int(features.shape[1])
+def columns_of(parts: Sequence[Features], family: Family) -> int:
+    """How many numbers of a row an estimator works on once features are prepared and stand side by side.
+
+    Terms count as so many as take as long. Where some are terms, a wide family has all numbers as sparse rows.
+    """
+    terms = [sparse.issparse(part) for part in parts]
     if not family.wide:
-        return min(REDUCED, int(features.shape[1]))
-    return math.ceil(SPARSE * numbers_in(features) / max(1, int(features.shape[0])))
+        widths = [int(part.shape[1]) for part in parts]
+        return sum(min(REDUCED, width) if term else width for width, term in zip(widths, terms, strict=True))
+    each = sum(numbers_in(part) / max(1, int(part.shape[0])) for part in parts)
+    return math.ceil(SPARSE * each if any(terms) else each)
 
 
 def preparation(features: Features, family: Family, seed: int) -> Any:
@@ -79,6 +83,8 @@ def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family:
     dense = found.toarray() if sparse.issparse(found) else found
     components = getattr(steps[-1], "components_", None) if steps is not None else None
     width = features.shape[1] if components is None else len(components)
+    if sparse.issparse(features) and not family.wide and components is None:  # too few rows or terms for directions
+        dense, width = dense.sum(axis=1, keepdims=True), 1
     told = np.full((len(present), width), np.nan if family.plain else 0.0)
     if len(rows):
         told[rows] = dense if family.plain else dense.clip(-CLIP, CLIP)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from plait.classical._base import FAMILIES, STACK, ClassicalSpec, Family, Judge, Shape
+from plait.classical.choosing import some_rare
 from plait.classical.features import columns_of, numbers_in, preparation, prepared
 from plait.classical.model import decisions_of, head_outputs, matrix_of
 from plait.data.readers._base import Features
@@ -225,7 +227,7 @@ class Fitting:
         """How many rows a limit pays for; None where it does not pay for the fewest."""
 
         def cost(rows: int) -> float:
-            return family.cost(Shape(rows, shape.columns, shape.outputs), again=again, least=True)
+            return family.cost(replace(shape, rows=rows), again=again, least=True)
 
         rows = shape.rows
         while rows > FEWEST and cost(rows) > limit:
@@ -234,11 +236,13 @@ class Fitting:
 
     def _shape(self, modalities: Sequence[str], task: Task, family: Family) -> Shape:
         several = len(modalities) if len(modalities) > 1 else 0
-        columns = sum(columns_of(self.features[name], family) for name in modalities) + several
-        return Shape(int(self.labels.labelled[task.name].sum()), columns, task.outputs)
+        columns = columns_of([self.features[name] for name in modalities], family) + several
+        rows = self.labels.labelled[task.name]
+        rare = not task.class_weights and self._judge(task) is not None and some_rare(self._targets(task)[rows])
+        return Shape(int(rows.sum()), columns, task.outputs, rare)
 
     def _step(self, modality: str, family: Family) -> Any:
-        key = (modality, family.plain, family.wide)
+        key = (modality, family.plain and not sparse.issparse(self.features[modality]), family.wide)
         if key not in self._steps:
             known = self.features[modality][np.flatnonzero(self.present[modality])]
             self._steps[key] = preparation(known, family, self.seed) if known.shape[0] else None

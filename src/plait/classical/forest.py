@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.classical._base import FAMILIES, Family, Judge, Shape, paid
-from plait.classical.choosing import CHOOSING, chosen
+from plait.classical.choosing import CHOOSING, chosen, some_rare
 from plait.data.readers._base import Features
 
 FEWEST, MOST = 16, 200
@@ -27,10 +27,7 @@ FEW_ROWS = 300
 """With fewer rows nothing is chosen: held-out rows would be too few to tell."""
 
 MANY_ROWS = 2_000
-"""With more rows, one third judges; with fewer, all take turns."""
-
-RARE = 0.5
-"""Where the rarest class has a smaller share of the rows of the most frequent one, classes may be weighed."""
+"""With more rows, two fifths judge; with fewer, all take turns."""
 
 WAYS = (None, "balanced_subsample")
 """How rows count: all the same; or by how rare their class is in a tree's own sample, which puts rows of rare classes
@@ -59,10 +56,11 @@ class Forest(Family):
     ) -> Any:  # fmt: skip
         """Rare classes are weighed where the judge likes that on held-out rows and a limit pays for asking it; with a
         limit there are fewer trees."""
-        shape = Shape(len(targets), features.shape[1], outputs)
+        asked = judge is not None and weights is None and outputs > 1 and some_rare(targets)
+        shape = Shape(len(targets), features.shape[1], outputs, asked)
         fewer, choosing = min(trees_of(shape.rows), ENOUGH), _choosing(shape)
-        asked = judge is not None and weights is None and shape.rows >= FEW_ROWS and _some_rare(targets, outputs)
-        ways, choosing = (WAYS, choosing) if asked and choosing + fewer * _each(shape) <= limit else (WAYS[:1], 0.0)
+        ways = WAYS if choosing and choosing + fewer * _each(shape) <= limit else WAYS[:1]
+        choosing = choosing if len(ways) > 1 else 0.0
         fitted = partial(_fitted, outputs=outputs, seed=seed)
         way = chosen(
             ways, partial(fitted, trees=fewer), features, targets, outputs, folds, self.smoothing, weights, judge,
@@ -90,27 +88,21 @@ def _fitted(
     ).fit(features, targets, sample_weight=weights)  # fmt: skip
 
 
-def _some_rare(targets: NDArray[Any], outputs: int) -> bool:
-    """Whether some class is much rarer than another."""
-    counts = np.unique(targets, return_counts=True)[1] if outputs > 1 else np.ones(1)
-    return bool(counts.min() < RARE * counts.max())
-
-
 def _each(shape: Shape) -> float:
-    """About how many seconds a tree takes."""
-    return 1.2e-3 + 1.5e-8 * shape.rows * math.log2(shape.rows + 2) * tried(shape.columns, shape.outputs)
+    """About how many seconds a tree takes; of bits, half as many."""
+    return 1.2e-3 + 3e-8 * shape.rows * math.log2(shape.rows + 2) * tried(shape.columns, shape.outputs)
 
 
 def _choosing(shape: Shape) -> float:
-    """About how many seconds it takes to choose, if there is anything to choose."""
-    if shape.rows < FEW_ROWS or shape.outputs == 1:
+    """About how many seconds it takes to choose; 0 where nothing is chosen."""
+    if shape.rows < FEW_ROWS or not shape.rare:
         return 0.0
     part = Shape(shape.rows * (CHOOSING - 1) // CHOOSING, shape.columns, shape.outputs)
     return len(WAYS) * _times(shape) * min(trees_of(shape.rows), ENOUGH) * _each(part)
 
 
 def _times(shape: Shape) -> int:
-    """How often a third of the rows is held out."""
+    """How often rows are held out."""
     return 1 if shape.rows > MANY_ROWS else CHOOSING
 
 

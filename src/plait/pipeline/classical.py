@@ -14,10 +14,10 @@ from plait.pipeline.turns import turns_of
 from plait.search.classical import ClassicalEvaluator, classical_competitors
 from plait.training.checkpoints import load_tensors, save_tensors
 
-BUDGET = 60.0
+BUDGET = 90.0
 """Seconds that fitting may cost for a task, by estimates from shapes alone: no clock has a say."""
 
-TURN_BUDGET = 30.0
+TURN_BUDGET = 45.0
 """The same where rows take turns at being judged, for every turn."""
 
 MOST_TASKS = 12
@@ -70,7 +70,9 @@ class ClassicalStage(Stage):
             lambda name: fit.narrator.advance(),
         )  # fmt: skip
         fit.narrator.end()
-        hurried, cut = seconds is not None and seconds < budget, min(astuple(limits)) < math.inf
+        late = end is not None and fit.clock.left <= end
+        hurried = seconds is not None and (seconds < budget or late)
+        cut = min(astuple(limits)) < math.inf
         if out:
             why = "a longer time limit fits them" if hurried else "so many features and classes would cost too much"
             fit.note(f"Of {len(candidates)} classical models, {len(out)} were not fitted: {why}.")

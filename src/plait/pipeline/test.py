@@ -19,12 +19,15 @@ from plait.pipeline.finetune import raw_rows
 from plait.pipeline.narrator import Narrator
 from plait.search.choosing import bootstrap_scores, intervals
 from plait.tasks.intervals import with_intervals
-from plait.tasks.score import measure_all, score
+from plait.tasks.score import LOWER_IS_BETTER, Labels, measure_all, score
 from plait.training.model import Bag, CachedStates, Model
 
 FAR, LARGE = 4.0, 0.1
 """A fall from the rows that judge to the test rows is told where it is so many standard errors, and such a share of the
 score."""
+
+FEWEST_UNITS = 30
+"""Rows (or groups) of either kind below which nothing is told: few that agree by chance have no standard error."""
 
 
 class TestStage(Stage):
@@ -119,22 +122,28 @@ def _fallen(
         low: Lower ends of their 95 % intervals.
         high: Upper ends.
     """
-    told = []
+    units = [_units(fit.labels.at(rows)) for rows in (fit.judged, fit.test)]
+    sign, told = -1 if fit.options.metric in LOWER_IS_BETTER else 1, []
     for trial, *ends, after in zip(fit.trials, fit.chosen.low, fit.chosen.high, low, high, scores, strict=True):
         known = [end for end in ends if end is not None]
         if trial.candidate.kind != "unimodal" or trial.score is None or after is None or len(known) < len(ends):
             continue
         error = math.hypot(known[1] - known[0], known[3] - known[2]) / (2 * 1.96)
         if trial.score - after > max(FAR * error, LARGE * abs(trial.score)):
-            told.append(
-                f"{trial.candidate.name} has {trial.score:.3f} on the rows that judge and {after:.3f} on the test"
-            )
-    if not told:
+            before = f"{trial.candidate.name} has {sign * trial.score:.3f} on the rows that judge"
+            told.append(f"{before} and {sign * after:.3f} on the test")
+    if not told or min(units) < FEWEST_UNITS:
         return None
     return (
         f"{'; '.join(told)}: far more than chance. Either the test rows are of another kind, or features of the other "
         "rows know their labels. What was chosen by those rows may not be the best for others."
     )
+
+
+def _units(labels: Labels) -> int:
+    """How many rows, or groups where there are groups, have a label."""
+    some = np.logical_or.reduce(list(labels.labelled.values()))
+    return int(some.sum()) if labels.groups is None else len(np.unique(labels.groups[some]))
 
 
 def _spread(fit: Fit, raw: Rows, rows: Rows) -> dict[str, NDArray[np.bool_]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -159,7 +160,12 @@ def choose(
         [-np.inf if trial.score is None or not np.isfinite(trial.score) else trial.score for trial in trials]
     )
     costs = [trial.candidate.cost for trial in trials]
-    order = tuple(sorted(range(len(trials)), key=lambda i: (-points[i], costs[i], trials[i].candidate.name)))
+    alike = Counter(zip(points, costs, strict=True))
+    losses = [
+        -_default_score(trial, tasks, labels) if metric and alike[point, cost] > 1 and np.isfinite(point) else 0.0
+        for trial, point, cost in zip(trials, points, costs, strict=True)
+    ]
+    order = tuple(sorted(range(len(trials)), key=lambda i: (-points[i], costs[i], losses[i], trials[i].candidate.name)))
     if not np.isfinite(points).any():
         chosen = min(range(len(trials)), key=lambda i: (costs[i], trials[i].candidate.name))
         unknown = (None,) * len(trials)
@@ -170,10 +176,7 @@ def choose(
     best = order[0]
     errors = [standard_error(drawn[best] - row) for row in drawn]
     tied = tuple(i for i in order if points[best] - points[i] <= errors[i])
-    cheapest = min((costs[i], -points[i]) for i in tied)
-    equal = [i for i in tied if (costs[i], -points[i]) == cheapest]
-    losses = {i: _default_score(trials[i], tasks, labels) for i in equal if len(equal) > 1}
-    chosen = min(equal, key=lambda i: (-losses.get(i, 0.0), trials[i].candidate.name))
+    chosen = min(tied, key=lambda i: (costs[i], order.index(i)))
     low, high = intervals(drawn)
     fused = [len(trial.candidate.used) > 1 for trial in trials]
     fusion = _best_against_best(trials, points, drawn, fused)

@@ -70,8 +70,9 @@ class ClassicalEvaluator:
         self.evaluator, self.values, self.readers = evaluator, values, readers
         train = evaluator.train
         rows = train.index
-        some = sum(numbers_in(self._features(name, rows[:SAMPLE])) for name in evaluator.widths)
-        most = min(MOST_ROWS, max(1, MOST_NUMBERS * len(rows[:SAMPLE]) // max(1, some)))
+        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64)]
+        some = sum(numbers_in(self._features(name, sample)) for name in evaluator.widths)
+        most = min(MOST_ROWS, max(1, MOST_NUMBERS * len(sample) // max(1, some)))
         if len(rows) > most:
             rows = np.sort(np.random.default_rng([evaluator.plan.seed, 0xC1A5]).permutation(rows)[:most])
         self.fitting = Fitting(
