@@ -80,14 +80,14 @@ def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family:
     found = known if steps is None or len(rows) == 0 else steps.transform(known)
     if family.wide and sparse.issparse(found):
         return _spread(sparse.csr_array(found) * TERMS, rows, len(present))
-    dense = found.toarray() if sparse.issparse(found) else found
+    if sparse.issparse(found):  # too few rows or terms for directions: their sum, and no matrix of a whole vocabulary
+        found = np.asarray(found.sum(axis=1)).reshape(-1, 1)
     components = getattr(steps[-1], "components_", None) if steps is not None else None
-    width = features.shape[1] if components is None else len(components)
-    if sparse.issparse(features) and not family.wide and components is None:  # too few rows or terms for directions
-        dense, width = dense.sum(axis=1, keepdims=True), 1
+    alone = 1 if sparse.issparse(features) else features.shape[1]
+    width = alone if components is None else len(components)
     told = np.full((len(present), width), np.nan if family.plain else 0.0)
     if len(rows):
-        told[rows] = dense if family.plain else dense.clip(-CLIP, CLIP)
+        told[rows] = found if family.plain else found.clip(-CLIP, CLIP)
     return told
 
 
