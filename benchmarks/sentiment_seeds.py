@@ -90,7 +90,7 @@ def readable(found: list[dict[str, Any]]) -> list[str]:
         ]
         linear = f"{one['linear']['test']:.3f} ({one['linear']['cross-validated']:.3f})"
         lines.append(
-            f"{one['given']:<18} {cells[0]:>14} {cells[1]:>14} {linear:>18} {cells[2]:>14} {one['seconds']:>8.0f}"
+            f"{one['given']:<18} {cells[0]:>14} {cells[1]:>14} {linear:>20} {cells[2]:>14} {one['seconds']:>8.0f}"
         )
     return lines
 

@@ -76,7 +76,7 @@ def test_rows_of_rare_classes_come_in_a_better_order_where_they_are_weighed() ->
     assert one > other
 
 
-def test_of_many_rows_a_third_judges() -> None:
+def test_of_many_rows_a_part_judges() -> None:
     assert forest_of(MANY_ROWS + 1, best=1)[1] == len(WAYS)
 
 

@@ -71,7 +71,16 @@ def chosen(
     return options[max(range(len(options)), key=lambda place: (values[place], -place))]
 
 
-def some_rare(targets: NDArray[Any]) -> bool:
-    """Whether some class is rare among targets [rows] of classes."""
+def worth_weighing(targets: NDArray[Any], outputs: int, judge: Judge | None, weighed: bool) -> bool:
+    """Whether a judge is to be asked if rows of rare classes should weigh more.
+
+    Args:
+        targets: As in `Family.fit`, like `outputs` and `judge`.
+        outputs: See there.
+        judge: See there.
+        weighed: Whether rows have weights already.
+    """
+    if outputs == 1 or judge is None or weighed:
+        return False
     counts = np.unique(targets, return_counts=True)[1]
     return len(counts) > 1 and bool(counts.min() < RARE * counts.max())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from plait.classical._base import FAMILIES, STACK, ClassicalSpec, Family, Judge, Shape
-from plait.classical.choosing import some_rare
+from plait.classical.choosing import worth_weighing
 from plait.classical.features import columns_of, numbers_in, preparation, prepared
 from plait.classical.model import decisions_of, head_outputs, matrix_of
 from plait.data.readers._base import Features
@@ -72,12 +72,13 @@ class Fitting:
         self._steps: dict[tuple[str, bool, bool], Any] = {}
         self._matrices: dict[tuple[tuple[str, ...], bool, bool], Features] = {}
         self._models: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
+        self._rare: dict[str, bool] = {}
 
     def costs(self, spec: ClassicalSpec) -> list[float]:
         """About how many seconds each of the spec's own fits takes with all rows; see `Family.cost`."""
         if spec.family != STACK:
             family = FAMILIES[spec.family]
-            return [family.cost(self._shape(spec.modalities, task, family)) for task in self.tasks]
+            return [family.cost(shape) for shape in self._shapes(spec.modalities, family)]
         found = []
         for task in self.tasks:
             bases = [
@@ -104,10 +105,7 @@ class Fitting:
         key = (spec.family, spec.modalities)
         family = FAMILIES[spec.family]
         if key not in self._models:
-            if any(
-                self._affordable(family, self._shape(spec.modalities, task, family), limit) is None
-                for task in self.tasks
-            ):
+            if any(self._affordable(family, shape, limit) is None for shape in self._shapes(spec.modalities, family)):
                 return None
             matrix = self._matrix(spec.modalities, family)
             self._models[key] = {
@@ -153,8 +151,9 @@ class Fitting:
         regularisation are found once, by all rows."""
         bases: list[dict[str, Any]] = []
         for modality, name in self._bases(spec.modalities):
-            shapes = [self._shape((modality,), task, FAMILIES[name]) for task in self.tasks]
-            if any(self._affordable(FAMILIES[name], shape, limits.fold, again=True) is None for shape in shapes):
+            family = FAMILIES[name]
+            shapes = self._shapes((modality,), family)
+            if any(self._affordable(family, shape, limits.fold, again=True) is None for shape in shapes):
                 continue
             model = self.fit(ClassicalSpec(family=name, modalities=(modality,)), limits)
             if model is not None:
@@ -207,7 +206,7 @@ class Fitting:
         for modality in modalities:
             for name in FAMILIES:
                 family = FAMILIES[name]
-                shapes = [self._shape((modality,), task, family) for task in self.tasks]
+                shapes = self._shapes((modality,), family)
                 cheap = all(s.rows >= STACKED_ROWS and family.cost(s, again=True) < STACKED_SECONDS for s in shapes)
                 if name in ("logistic", "forest") or cheap:
                     yield modality, name
@@ -234,12 +233,17 @@ class Fitting:
             rows = max(FEWEST, int(0.8 * rows))
         return rows if cost(rows) <= max(2 * limit, 0.05) else None
 
+    def _shapes(self, modalities: Sequence[str], family: Family) -> list[Shape]:
+        return [self._shape(modalities, task, family) for task in self.tasks]
+
     def _shape(self, modalities: Sequence[str], task: Task, family: Family) -> Shape:
         several = len(modalities) if len(modalities) > 1 else 0
         columns = columns_of([self.features[name] for name in modalities], family) + several
         rows = self.labels.labelled[task.name]
-        rare = not task.class_weights and self._judge(task) is not None and some_rare(self._targets(task)[rows])
-        return Shape(int(rows.sum()), columns, task.outputs, rare)
+        if task.name not in self._rare:
+            weighed = bool(task.class_weights)
+            self._rare[task.name] = worth_weighing(self._targets(task)[rows], task.outputs, self._judge(task), weighed)
+        return Shape(int(rows.sum()), columns, task.outputs, self._rare[task.name])
 
     def _step(self, modality: str, family: Family) -> Any:
         key = (modality, family.plain and not sparse.issparse(self.features[modality]), family.wide)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.classical._base import FAMILIES, Family, Judge, Shape, paid
-from plait.classical.choosing import CHOOSING, chosen, some_rare
+from plait.classical.choosing import CHOOSING, chosen, worth_weighing
 from plait.data.readers._base import Features
 
 FEWEST, MOST = 16, 200
@@ -56,11 +56,12 @@ class Forest(Family):
     ) -> Any:  # fmt: skip
         """Rare classes are weighed where the judge likes that on held-out rows and a limit pays for asking it; with a
         limit there are fewer trees."""
-        asked = judge is not None and weights is None and outputs > 1 and some_rare(targets)
-        shape = Shape(len(targets), features.shape[1], outputs, asked)
+        rare = worth_weighing(targets, outputs, judge, weights is not None)
+        shape = Shape(len(targets), features.shape[1], outputs, rare)
         fewer, choosing = min(trees_of(shape.rows), ENOUGH), _choosing(shape)
-        ways = WAYS if choosing and choosing + fewer * _each(shape) <= limit else WAYS[:1]
-        choosing = choosing if len(ways) > 1 else 0.0
+        if choosing + fewer * _each(shape) > limit:
+            choosing = 0.0
+        ways = WAYS if choosing else WAYS[:1]
         fitted = partial(_fitted, outputs=outputs, seed=seed)
         way = chosen(
             ways, partial(fitted, trees=fewer), features, targets, outputs, folds, self.smoothing, weights, judge,

@@ -166,14 +166,12 @@ def choose(
         for trial, point, cost in zip(trials, points, costs, strict=True)
     ]
     order = tuple(sorted(range(len(trials)), key=lambda i: (-points[i], costs[i], losses[i], trials[i].candidate.name)))
-    if not np.isfinite(points).any():
-        chosen = min(range(len(trials)), key=lambda i: (costs[i], trials[i].candidate.name))
-        unknown = (None,) * len(trials)
-        name = trials[chosen].candidate.name
-        sentence = f"No validation row has a label, so nothing could be compared: {name} is the cheapest."
-        return Choice(chosen, chosen, order, unknown, unknown, (chosen,), None, None, sentence)
-    drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     best = order[0]
+    if not np.isfinite(points).any():
+        unknown = (None,) * len(trials)
+        sentence = f"No validation row has a label, so nothing could be compared: {trials[best].candidate.name} is the cheapest."
+        return Choice(best, best, order, unknown, unknown, (best,), None, None, sentence)
+    drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     errors = [standard_error(drawn[best] - row) for row in drawn]
     tied = tuple(i for i in order if points[best] - points[i] <= errors[i])
     chosen = min(tied, key=lambda i: (costs[i], order.index(i)))
