@@ -169,7 +169,8 @@ def choose(
     best = order[0]
     if not np.isfinite(points).any():
         unknown = (None,) * len(trials)
-        sentence = f"No validation row has a label, so nothing could be compared: {trials[best].candidate.name} is the cheapest."
+        name = trials[best].candidate.name
+        sentence = f"No validation row has a label, so nothing could be compared: {name} is the cheapest."
         return Choice(best, best, order, unknown, unknown, (best,), None, None, sentence)
     drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)
     errors = [standard_error(drawn[best] - row) for row in drawn]
