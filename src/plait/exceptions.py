@@ -73,3 +73,13 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(given), words, n=1)
     listed = ", ".join(words[:20]) + (", ..." if len(words) > 20 else "")
     return f"did you mean {near[0]}? (known: {listed})" if near else f"known: {listed or 'none'}"
+
+
+def listed(words: Sequence[str], most: int = 10) -> str:
+    """Words in a row, and how many more there are.
+
+    Example:
+        >>> listed(["a", "b", "c"], most=2)
+        'a, b and 1 more'
+    """
+    return ", ".join(words[:most]) + (f" and {len(words) - most:,} more" if len(words) > most else "")

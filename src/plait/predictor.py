@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -25,7 +26,7 @@ from plait.data.splits import codes_of
 from plait.data.table import Table, read_table, require_columns
 from plait.encoders._base import ENCODERS
 from plait.encoders.threads import contained, single_thread
-from plait.exceptions import InputError, Problems, did_you_mean
+from plait.exceptions import InputError, Problems, did_you_mean, listed
 from plait.explain.robustness import sets_of, without
 from plait.fusion.candidates import Candidate
 from plait.pipeline.answers import answers_of, chances_of
@@ -42,6 +43,8 @@ from plait.tasks.score import Labels, measure_all
 from plait.tasks.targets import encode_all
 from plait.training.checkpoints import below, load_into
 from plait.training.model import Bag, Model, UnimodalNetwork, ValuesOnly
+
+LOG = logging.getLogger("plait")
 
 BadRows = Literal["fail", "skip"]
 
@@ -202,8 +205,9 @@ class Predictor:
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(f"{run / 'plait.json'} is damaged ({error!r}); restore it, or fit again.") from error
         self._told = _other_version(run, manifest, self.candidate)
+        self._unknown: set[str] = set()
         for sentence in self._told:
-            logging.getLogger("plait").warning(sentence)
+            LOG.warning(sentence)
 
     def _bag(self, described: Mapping[str, Any]) -> Bag:
         tensors = load_weights(self.run, self.manifest)
@@ -281,8 +285,8 @@ class Predictor:
         Raises:
             InputError: As `predict`; a target column is missing, or there is no modality to drop of that name.
         """
-        read, labels = self._judged(table)
         dropped = self._dropped(drop)
+        read, labels = self._judged(table)
         ((found,), bad) = self._outputs(read, bad_rows, allow_outside, [dropped])
         known = _without(labels, bad)
         told = measure_all(self.tasks, found, known)
@@ -310,6 +314,10 @@ class Predictor:
         read = self._read(table)
         require_columns(read, list(by_target(self.tasks)), "target; evaluate needs the targets")
         pairs = encode_all(self.tasks, read)
+        for task in self.tasks:
+            targets, labelled = pairs[task.name]
+            if task.classes and labelled.any() and (targets[labelled] < 0).all():
+                LOG.warning(f"No label of {task.name!r} in {read.name} is of a class that training rows had.")
         group = self.schema.group
         return read, Labels(
             {name: pair[0] for name, pair in pairs.items()},
@@ -319,7 +327,7 @@ class Predictor:
 
     def _dropped(self, drop: str | Sequence[str]) -> frozenset[str]:
         """Names of modalities to go without, checked."""
-        names = [drop] if isinstance(drop, str) else list(drop)
+        names = [drop] if isinstance(drop, str) else list(drop or ())
         problems, known = Problems(), [modality.name for modality in self.schema.modalities]
         for name in names:
             if name not in known:
@@ -351,6 +359,10 @@ class Predictor:
     def _read(self, table: Any) -> Table:
         read = read_table(table)
         require_columns(read, [column.name for column in self.schema.named("input")], "input")
+        known = {column.name for column in self.schema.columns} | self._unknown
+        if extra := [name for name in read.columns if name not in known]:
+            LOG.warning(f"{read.name} has columns that the training table lacked; they are not used: {listed(extra)}.")
+            self._unknown.update(extra)
         return read
 
     def _outputs(
@@ -359,6 +371,10 @@ class Predictor:
         """Outputs by task, [rows, outputs], once for each set of modalities to go without; reasons by bad row."""
         if bad_rows not in BAD_ROWS:
             raise InputError(f"bad_rows is {bad_rows!r}; {did_you_mean(str(bad_rows), BAD_ROWS)}.")
+        for name in frozenset.intersection(*map(frozenset, drops)):  # what nothing is asked of need not be readable
+            for column in self.columns.get(name, ()):
+                cells = table.column(column)
+                table = table.with_column(column, pa.nulls(len(table), cells.type))
         resolved, bad = resolve_media(table, self._used_schema(), allow_outside)
         empty = {task.name: np.zeros((0, task.outputs), np.float32) for task in self.tasks}
         found: list[list[dict[str, NDArray[np.float32]]]] = [[empty] for _ in drops]

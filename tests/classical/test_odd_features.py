@@ -112,3 +112,35 @@ def test_rows_are_left_out_for_numbers_that_there_are_not_for_terms_that_might_b
         made = search.ClassicalEvaluator(evaluator, {"words": values}, {"words": reader})
         kept[name] = made.fitting.features["words"].shape[0]
     assert kept == {"dense": 2_000 // 50, "terms": rows}
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_a_class_that_tasks_do_not_know_is_no_label(family: str) -> None:
+    """Rows that judged when the tasks were fitted may have one (-1), and are learned from in their turn."""
+    rng = np.random.default_rng(0)
+    features, present = {"x": rng.normal(size=(90, 3)).astype(np.float32)}, {"x": np.ones(90, np.bool_)}
+    features["x"][:, 0] += 4 * (np.arange(90) % 3 - 1)
+    truth = (np.arange(90) % 3 - 1).astype(np.float32)
+    told = []
+    for labelled in (np.ones(90, np.bool_), truth >= 0):
+        fitting = Fitting(features, present, (FLAG,), Labels({"flag": truth}, {"flag": labelled}), 0)
+        spec = ClassicalSpec(family=family, modalities=("x",) if family != "stack" else ("x", "y"))
+        if family == "stack":
+            fitting.features["y"], fitting.present["y"] = features["x"], present["x"]
+        told.append(outputs_of(fitting.fit(spec), fitting.features, fitting.present, (FLAG,))["flag"])
+    np.testing.assert_array_equal(*told)
+    np.testing.assert_allclose(np.exp(told[0]).sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("kind", ["numbers", "terms"])
+def test_what_no_training_row_had_is_absent_wherever_it_comes_up(family: str, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    late: np.ndarray | sparse.csr_array = rng.normal(size=(60, 2))
+    late = sparse.csr_array(np.abs(late)) if kind == "terms" else np.where(rng.random((60, 2)) < 0.3, np.nan, late)
+    features = {"x": rng.normal(size=(60, 3)).astype(np.float32), "late": late}
+    nowhere = {"x": np.ones(60, np.bool_), "late": np.zeros(60, np.bool_)}
+    labels = Labels({"flag": (np.arange(60) % 2).astype(np.float32)}, {"flag": np.ones(60, np.bool_)})
+    model = Fitting(features, nowhere, (FLAG,), labels, 0).fit(ClassicalSpec(family=family, modalities=("late", "x")))
+    everywhere = outputs_of(model, features, {**nowhere, "late": np.arange(60) < 30}, (FLAG,))["flag"]
+    assert np.isfinite(everywhere).all()

@@ -13,8 +13,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import plait
 from plait.cli._options import figure
+from plait.cli.fit import parse_encoders, parse_kinds
 from plait.cli.main import app, main
+from plait.exceptions import InputError
 
 COMMANDS = ("fit", "predict", "evaluate", "leaderboard", "show", "trials", "schema", "report", "demo")
 
@@ -203,3 +206,64 @@ def test_evaluate_without_a_modality(made_run: Path, made_table: Path, capsys: p
     sets = json.loads(output([*asked, "--robustness", "--json"], capsys))["sets"]
     assert {"present": used, "tasks": json.loads(output([*asked, "--json"], capsys))["tasks"]} == sets[0]
     assert " + ".join(used) in output([*asked, "--robustness"], capsys)
+
+
+def test_json_and_a_file_at_once(
+    made_run: Path, made_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "answers.csv"
+    rows = json.loads(output(["predict", str(made_run), str(made_table), "--json", "--out", str(out)], capsys))
+    assert [row["label"] for row in rows] == pd.read_csv(out)["label"].tolist()
+
+
+def test_columns_that_the_training_table_lacked_are_told_once(
+    made_run: Path, made_table: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor, table = plait.load(made_run), pd.read_parquet(made_table)
+    predictor.predict(table)
+    assert not caplog.messages
+    for _ in range(2):
+        predictor.predict(table.assign(one=1, two=2))
+    assert caplog.messages == ["TABLE has columns that the training table lacked; they are not used: one, two."]
+
+
+def test_labels_of_none_of_the_classes_are_told(
+    made_run: Path, made_table: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor, table = plait.load(made_run), pd.read_parquet(made_table)
+    predictor.evaluate(table.assign(label=["up", *["other"] * 119]))
+    assert not caplog.messages
+    predictor.evaluate(table.assign(label="other"))
+    assert caplog.messages == ["No label of 'label' in TABLE is of a class that training rows had."]
+
+
+def test_what_is_dropped_need_not_be_readable(made_run: Path, made_table: Path) -> None:
+    predictor, table = plait.load(made_run), pd.read_parquet(made_table)
+    used = predictor.candidate.used
+    assert "view" in used
+    whole = predictor.evaluate(table, drop="view")
+    assert predictor.evaluate(table.assign(view="no list"), drop=["view"]) == whole
+    assert predictor.evaluate(table.assign(view="no list"), drop=used)["rows"] == 120
+    with pytest.raises(InputError, match="view: "):
+        predictor.evaluate(table.assign(view="no list"))
+    assert predictor.evaluate(table, drop=None) == predictor.evaluate(table)
+
+
+def test_more_skipped_rows_than_are_listed_are_counted(
+    made_run: Path, made_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.read_parquet(made_table)
+    table["view"] = [[1.0]] * 25 + list(table["view"][25:])
+    table.to_parquet(tmp_path / "spoilt.parquet")
+    with pytest.raises(SystemExit):
+        main(["predict", str(made_run), str(tmp_path / "spoilt.parquet"), "--bad-rows", "skip"])
+    told = capsys.readouterr().err
+    assert told.count("skipped: ") == 20
+    assert "... and 5 more rows skipped" in told
+
+
+def test_an_option_that_says_two_things_of_one_column_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse_kinds(["a=text", "a=text", "b", "c=d=text"]) == {"a": "text", "b": "", "c=d": "text"}
+    for parse, words in ((parse_kinds, ["a=text", "a=numeric"]), (parse_encoders, ["a=run:x", "a=run:y"])):
+        with pytest.raises(InputError, match="names 'a' more than once; give one value"):
+            parse(words)

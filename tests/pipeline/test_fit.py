@@ -311,6 +311,24 @@ def test_a_limit_too_short_for_all_rows_uses_some(vector_table: Path, tmp_path: 
     assert parts.column("part").null_count > 0
 
 
+def test_rows_of_every_class_are_the_last_to_be_left_out() -> None:
+    from plait.pipeline.afford import _every_class_first
+
+    classes = np.array([0] * 50 + [1] * 3 + [2])
+    rows = np.random.default_rng(0).permutation(54)
+    found = _every_class_first(rows, classes)
+    assert sorted(found) == list(range(54))
+    assert np.bincount(classes[found[:5]]).tolist() == [2, 2, 1]
+    assert found[5:].tolist() == [row for row in rows if row not in found[:5]]
+
+
+def test_the_shortest_limit_keeps_a_rare_class(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"x": rng.normal(size=400), "label": ["rare" if row < 6 else "common" for row in range(400)]}
+    for seed in range(3):
+        plait.fit(columns, "label", out=tmp_path / f"run{seed}", time_limit=0.01, seed=seed)
+
+
 def test_split_shares_and_file(vector_table: Path, tmp_path: Path) -> None:
     predictor = plait.fit(vector_table, "label", out=tmp_path / "run", trials=1)
     assert predictor.manifest["data"]["rows"] == {"train": 84, "validation": 18, "test": 18}

@@ -327,3 +327,20 @@ def test_of_many_rows_some_are_resampled_for_a_metric(monkeypatch) -> None:
     np.testing.assert_allclose(some.std(axis=1), whole.std(axis=1), rtol=0.35)
     outputs[1][0]["size"][7] = np.nan
     assert np.isnan(choosing.bootstrap_scores((SIZE,), outputs, labels, 0, "r2")[1]).all()
+
+
+def test_where_the_metric_is_undefined_the_default_score_decides() -> None:
+    """Rows that judge have labels, but of one class: the candidates can still be told apart by their loss."""
+    truth = np.zeros(60, np.float32)
+    labels = Labels({"kind": truth}, {"kind": np.ones(60, bool)})
+    outputs = [np.tile(logits, (60, 1)).astype(np.float32) for logits in ([0.0, 1.0], [4.0, 0.0])]
+    trials = [
+        replace(trial_of(name, "unimodal", [], None, (name,)), outputs=({"kind": told},))
+        for name, told in zip(["aaa", "right"], outputs, strict=True)
+    ]
+    choice = choose(trials, (KIND,), labels, 0, "auroc")
+    assert trials[choice.chosen].candidate.name == "right"
+    assert choice.sentence.startswith("auroc is undefined on the rows that judge, so the default score decides. right")
+    assert choice.low == (None, None)
+    nothing = Labels(labels.targets, {"kind": np.zeros(60, bool)})
+    assert choose(trials, (KIND,), nothing, 0, "auroc").sentence.startswith("No validation row has a label")

@@ -9,6 +9,7 @@ from made_search import BOTH, SIZE, evaluator_of, labels_of, trial_of
 
 from plait.fusion import Candidate
 from plait.fusion.architecture import concat_of
+from plait.search import ensemble
 from plait.search.competitors import competitors
 from plait.search.ensemble import MOST, _Pool, ensemble_of, ensembles
 from plait.tasks.score import score
@@ -89,7 +90,7 @@ def test_one_model_or_one_modality_is_no_ensemble_of_its_own(tabular: int, image
 
 def test_selection_is_greedy_from_the_best_one_on() -> None:
     labels, trials = noisy(count=3)
-    pool = _Pool(trials, (SIZE,), labels)
+    pool = _Pool(trials, (SIZE,), labels, np.arange(200))
     counts = pool.select(np.arange(200))
     values = pool.value(SIZE, pool.told["size"], np.arange(200))
     assert counts[int(values.argmax())] >= 1
@@ -128,3 +129,16 @@ def test_members_and_counts_belong_together() -> None:
         Candidate(name="ensemble", kind="ensemble", members=(alone,), counts=())
     with pytest.raises(ValueError, match="or ensemble"):
         Candidate(name="nothing", kind="ensemble")
+
+
+def test_members_are_selected_by_some_rows_where_all_have_too_many_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, trials = noisy()
+    whole = ensemble_of(trials, (SIZE,), labels, folds_of(200))
+    monkeypatch.setattr(ensemble, "MOST_NUMBERS", 100 * len(trials))
+    monkeypatch.setattr(ensemble, "FEWEST_ROWS", 100)
+    part = ensemble_of(trials, (SIZE,), labels, folds_of(200))
+    assert len(part.outputs[0]["size"]) == 200
+    assert part.score == pytest.approx(whole.score, abs=0.05)
+    every = np.linspace(0, 199, 100).astype(int)
+    labels.targets["size"][np.setdiff1d(np.arange(200), every)] += 100
+    assert ensemble_of(trials, (SIZE,), labels, folds_of(200)).candidate == part.candidate, "others have no say"

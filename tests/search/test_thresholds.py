@@ -85,3 +85,18 @@ def test_groups_widen_the_standard_error() -> None:
     rows = np.repeat(np.arange(60), 10)
     alone, together = (found(chances[rows], truth[rows], groups=groups) for groups in (None, rows))
     assert together.standard_error > 2 * alone.standard_error
+
+
+def test_of_many_rows_some_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    from plait.pipeline import thresholds as stage
+
+    monkeypatch.setattr(stage, "FEWEST_DRAWN", 10)
+    monkeypatch.setattr(stage, "MOST_COMPARISONS", 100)
+    rows = np.arange(5, 80)
+    for classes, count in ((2, 25), (3, 11), (50, 10)):
+        task = TWO.model_copy(update={"prior": (0.0,) * classes})
+        some = stage.some_rows(rows, task, 0)
+        assert len(some) == count
+        assert set(some) < set(rows)
+        np.testing.assert_array_equal(some, stage.some_rows(rows, task, 0))
+    np.testing.assert_array_equal(stage.some_rows(rows[:25], TWO, 0), rows[:25])

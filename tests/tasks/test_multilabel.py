@@ -86,9 +86,9 @@ def test_columns_that_cannot_be_learned(cells, message) -> None:
         fitted(cells, train=[0, 1] if len(cells) == 3 else None)
 
 
-def test_a_label_that_is_named_as_another_target_is_refused() -> None:
+def test_columns_of_answers_and_probabilities_have_names_of_their_own() -> None:
     table = Table(pa.table({"genre": [["a"], ["a"], ["b"], ["b"]], "genre__a": ["x", "y", "x", "y"]}))
-    with pytest.raises(InputError, match="'genre__a' is the name of a target and of a label of another"):
+    with pytest.raises(InputError, match="'genre__a' would be a column of answers and of probabilities"):
         fit_tasks(table, (*TARGET, Column(name="genre__a", role="target", kind="binary")), np.arange(4))
 
 
@@ -155,3 +155,15 @@ def _labels(tasks, lists) -> Labels:
 
 def _logits(chance: np.ndarray) -> np.ndarray:
     return np.log(np.stack([1 - chance, chance], axis=1)).astype(np.float32)
+
+
+def test_a_file_whose_cells_have_one_label_each_reads_as_numbers() -> None:
+    expected = label_lists(pa.chunked_array([["1", "3", None]]))
+    for cells in (pa.array([1, 3, None]), pa.array([1.0, 3.0, None])):
+        found = label_lists(pa.chunked_array([cells]))
+        assert (found.names, found.labelled.tolist()) == (expected.names, expected.labelled.tolist())
+        assert found.has("3").tolist() == [0, 1, 0]
+    assert not label_lists(pa.chunked_array([pa.nulls(2, pa.float64())])).labelled.any()
+    for cells in ([True, False], [1.5, 2.0]):
+        with pytest.raises(InputError, match=r"A target of labels holds cells of type .*; give lists of text or whole"):
+            label_lists(pa.chunked_array([cells]))

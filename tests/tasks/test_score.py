@@ -183,3 +183,14 @@ def test_metrics_are_turned_so_that_higher_is_better(task) -> None:
     assert (
         set(TASK_KIND_REGISTRY["multiclass"].metrics) | set(TASK_KIND_REGISTRY["regression"].metrics) > LOWER_IS_BETTER
     )
+
+
+def test_answers_that_are_all_the_same_are_worth_nothing_by_rank() -> None:
+    """Left out of the mean over tasks, they would be as good as those of the other tasks."""
+    tasks = [Task(name=name, kind="regression", label_type="float", prior=(0.0,)) for name in "ab"]
+    truth = np.random.default_rng(0).normal(size=50).astype(np.float32)
+    labels = Labels(dict.fromkeys("ab", truth), dict.fromkeys("ab", np.ones(50, np.bool_)))
+    outputs = {"a": truth[:, None], "b": np.zeros((50, 1), np.float32)}
+    assert score(tasks, outputs, labels, "spearman") == pytest.approx(0.5)
+    flat = Labels({"a": truth, "b": np.zeros(50, np.float32)}, labels.labelled)
+    assert score(tasks, outputs, flat, "spearman") == pytest.approx(1.0), "where the truth is flat, nobody can rank it"

@@ -9,12 +9,14 @@ import pyarrow as pa
 import pytest
 import torch
 
+from plait.data.infer import Wishes, infer_schema
 from plait.data.schema import Column
+from plait.data.splits import TRAIN, Shares, split_rows
 from plait.data.table import Table
 from plait.exceptions import InputError
 from plait.tasks import TASK_KIND_REGISTRY, Task
 from plait.tasks._base import row_weights
-from plait.tasks.targets import MAX_CLASSES, balanced, check_classes, encode_targets, fit_tasks, label_texts
+from plait.tasks.targets import MAX_CLASSES, balanced, check_classes, encode_targets, fit_tasks, label_texts, strata
 
 
 def table_of(**columns) -> Table:
@@ -99,7 +101,11 @@ def test_tasks_survive_json() -> None:
     ("cells", "kind", "message"),
     [
         ([None, None], "binary", r"Target 'y' has no label in any training row; at least two classes are needed\."),
-        (["a", "a", None], "binary", r"Target 'y' has one class only, 'a': there is nothing to tell apart\."),
+        (
+            ["a", "a", None],
+            "binary",
+            r"Target 'y' has one class only, 'a', in the 3 training rows: there is",
+        ),
         (["a", "b", "c"], "binary", r"Target 'y' has 3 classes, not two: use --kind y=multiclass\."),
         ([None, None], "regression", r"Target 'y' has no label in any training row; numbers are needed\."),
         ([2.0, 2.0, None], "regression", r"Target 'y' is 2 in every training row: there is nothing to learn\."),
@@ -165,3 +171,56 @@ def test_balanced_weights_are_rows_by_classes_and_rows_of_the_class() -> None:
     assert row_weights(fitted(["a", "b"], "binary"), torch.tensor([0.0, 1.0])).tolist() == [1, 1]
     numbers = fitted([1.0, 2.0], "regression")
     assert balanced(numbers) == numbers
+
+
+def test_rare_classes_of_every_target_have_strata_of_their_own() -> None:
+    cells = {"y": ["a", "b"] * 30, "z": [*"ppppppppqq", *[None] * 48, "r", "r"], "n": list(map(float, range(60)))}
+    table, kinds = table_of(**cells), {"y": "binary", "z": "multiclass", "n": "regression"}
+    targets = tuple(target(name, kind)[0] for name, kind in kinds.items())
+    codes = strata(table, targets)
+    assert [len(set(codes[place])) for place in (slice(0, 8), slice(8, 10), slice(58, 60))] == [1, 1, 1]
+    assert len(set(codes)) == 5
+    np.testing.assert_array_equal(strata(table, targets[:1]), np.arange(60) % 2)
+    for seed in range(20):
+        parts = split_rows(60, Shares(), seed, codes)
+        assert (parts[58:] == TRAIN).any()
+
+
+def test_labels_keep_the_type_of_the_training_rows() -> None:
+    whole, truth = (pa.int64(), [1.0, 2.0, None], "int"), (pa.bool_(), ["true", "false", "?"], "bool")
+    for kind, cells, label_type in (whole, truth):
+        (task,) = fit_tasks(table_of(y=cells), target("y", "binary"), np.arange(2), types={"y": kind})
+        assert task.label_type == label_type
+        assert encode_targets(task, table_of(y=cells))[0].tolist() in ([0, 1, 0], [1, 0, -1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "kinds"),
+    [
+        ({"y": ["p", "q"], "y__p": ["a", "b"]}, ("binary", "binary")),
+        ({"y": ["x__1", "q"], "y__x": ["1", "2"]}, ("binary", "binary")),
+        ({"y": ["p", "q"], "y__q": [1.0, 2.0]}, ("binary", "regression")),
+    ],
+)
+def test_columns_of_answers_and_probabilities_do_not_share_a_name(columns, kinds) -> None:
+    targets = tuple(target(name, kind)[0] for name, kind in zip(columns, kinds, strict=True))
+    with pytest.raises(InputError, match="would be a column of answers and of probabilities, or of two targets"):
+        fit_tasks(table_of(**columns), targets, np.arange(2))
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_numbers_whose_spread_is_no_number_are_refused(unit: float) -> None:
+    with pytest.raises(InputError, match=r"Target 'y' holds numbers from .* give it in another unit"):
+        fitted([unit * value for value in (1.0, 2.0, 3.0)], "regression")
+
+
+@pytest.mark.parametrize("cells", [[["a"], ["b"]], [b"a", b"b"]])
+def test_cells_that_can_be_no_class_are_refused(cells) -> None:
+    with pytest.raises(InputError, match=r"Target 'y' holds cells of type .*; expected text, numbers"):
+        encode_targets(fitted(["a", "b"], "binary"), table_of(y=cells))
+
+
+def test_numbers_spoilt_by_their_writing_are_told() -> None:
+    table = table_of(y=[f"1,{number:03d}" for number in range(30)])
+    with pytest.raises(InputError, match=r"--kind y=regression, once its cells are numbers \(they look like num"):
+        check_classes(table, infer_schema(table, Wishes(targets=["y"])).targets)

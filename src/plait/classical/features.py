@@ -73,8 +73,11 @@ def preparation(features: Features, family: Family, seed: int) -> Any:
 def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family: Family) -> Features:
     """Features of one modality after its preparation, [rows, m], in 64-bit floating point.
 
-    A row that lacks the modality has NaN (`Family.plain`), or the training mean, which is 0; of terms, none.
+    A row that lacks the modality has NaN (`Family.plain`), or the training mean, which is 0; of terms, none. What no
+    training row had was never prepared: all rows lack it.
     """
+    if steps is None and (sparse.issparse(features) or not family.plain):
+        present = np.zeros_like(present)
     rows = np.flatnonzero(present)
     known = features[rows].astype(np.float64)
     found = known if steps is None or len(rows) == 0 else steps.transform(known)

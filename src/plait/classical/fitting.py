@@ -68,7 +68,8 @@ class Fitting:
         labels: Labels, seed: int, metric: str | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
         self.metric, self.threads = metric, threads
-        self.features, self.present, self.tasks, self.labels, self.seed = features, present, tasks, labels, seed
+        self.features, self.present, self.tasks, self.seed = features, present, tasks, seed
+        self.labels = _known(tasks, labels)
         self._steps: dict[tuple[str, bool, bool], Any] = {}
         self._matrices: dict[tuple[tuple[str, ...], bool, bool], Features] = {}
         self._models: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
@@ -288,6 +289,16 @@ class Fitting:
         return fold_rows(
             len(self.labels), FOLDS, rng, None if classes is None else classes.astype(np.int64), self.labels.groups
         )
+
+
+def _known(tasks: Sequence[Task], labels: Labels) -> Labels:
+    """The labels without those of classes that are none of the tasks' (-1): they would be taken for one more class.
+
+    Rows have such labels where they judged when the tasks were fitted, and are learned from in their turn.
+    """
+    classes = [task.name for task in tasks if TASK_KIND_REGISTRY[task.kind].classification]
+    known = {name: labels.labelled[name] & (labels.targets[name] >= 0) for name in classes}
+    return replace(labels, labelled={**labels.labelled, **known})
 
 
 def _weights(task: Task, targets: NDArray[Any]) -> NDArray[np.float64] | None:

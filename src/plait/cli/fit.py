@@ -156,7 +156,8 @@ def fit(
 
 def parse_kinds(words: list[str]) -> dict[str, str]:
     """COLUMN=KIND words as a dict; a word without = gets an empty kind, which the schema refuses with the others."""
-    return {word.rpartition("=")[0] or word: word.rpartition("=")[2] if "=" in word else "" for word in words}
+    parts = [(word, *word.rpartition("=")) for word in words]
+    return _once("--kind", [(name or word, kind if sign else "") for word, name, sign, kind in parts])
 
 
 def parse_modalities(words: list[str]) -> dict[str, list[str]]:
@@ -170,13 +171,17 @@ def parse_modalities(words: list[str]) -> dict[str, list[str]]:
 
 def parse_encoders(words: list[str]) -> dict[str, str]:
     """MODALITY=SOURCE words as a dict; a word without = gets an empty source, which the fit refuses with the others."""
+    return _once("--encoder", [(word.partition("=")[0], word.partition("=")[2]) for word in words])
+
+
+def _once(option: str, pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Pairs of an option as a dict; a name that has two different values is refused."""
     from plait.exceptions import InputError
 
-    pairs = [(word.partition("=")[0], word.partition("=")[2]) for word in words]
-    names = [name for name, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"--encoder names {', '.join(map(repr, twice))} more than once; give one source.")
-    return dict(pairs)
+    found = dict(pairs)
+    if twice := sorted({name for name, value in pairs if found[name] != value}):
+        raise InputError(f"{option} names {', '.join(map(repr, twice))} more than once; give one value.")
+    return found
 
 
 def print_run(predictor: Any, out: Path, as_json: bool) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
+SHOWN = 20
+"""Skipped rows that are listed."""
+
 
 def predict(
     run: Run,
@@ -46,9 +49,16 @@ def predict(
         raise InputError(f"--out {out}: there is no folder {out.absolute().parent}; make it, or give another file.")
     answers, chances, bad = load(run).predict_both(table, bad_rows=bad_rows_word(bad_rows), allow_outside=allow_outside)
     frame = answers.join(chances) if proba else answers
-    for row, reason in sorted(bad.items())[:20]:
+    for row, reason in sorted(bad.items())[:SHOWN]:
         typer.echo(f"row {row + 1} skipped: {reason}", err=True)
-    _write(frame, out, as_json)
+    if len(bad) > SHOWN:
+        typer.echo(f"... and {len(bad) - SHOWN:,} more rows skipped", err=True)
+    if out is not None:
+        _write(frame, out)
+    if as_json:
+        typer.echo(frame.to_json(orient="records", force_ascii=False, double_precision=15))
+    elif out is None:
+        typer.echo(frame.map(_joined).to_csv(index=False), nl=False)
 
 
 def _joined(cell: Any) -> Any:
@@ -56,25 +66,15 @@ def _joined(cell: Any) -> Any:
     return (";".join(map(str, cell)) or ";") if isinstance(cell, list) else cell
 
 
-def _write(frame: pd.DataFrame, out: Path | None, as_json: bool) -> None:
+def _write(frame: pd.DataFrame, out: Path) -> None:
     from plait.data.atomic import write_atomic
 
-    if not as_json and (out is None or out.suffix.lower() not in (".parquet", ".jsonl")):
-        frame = frame.map(_joined)
-    if out is None:
-        text = (
-            frame.to_json(orient="records", force_ascii=False, double_precision=15)
-            if as_json
-            else frame.to_csv(index=False)
-        )
-        typer.echo(text, nl=as_json)
-        return
     suffix = out.suffix.lower()
     if suffix == ".parquet":
         data = frame.to_parquet(None, index=False)
     elif suffix == ".jsonl":
         data = frame.to_json(orient="records", lines=True, force_ascii=False, double_precision=15).encode()
     else:
-        data = frame.to_csv(index=False).encode()
+        data = frame.map(_joined).to_csv(index=False).encode()
     write_atomic(out, data)
     typer.echo(f"{len(frame):,} rows written to {out}", err=True)

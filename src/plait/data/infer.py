@@ -227,6 +227,7 @@ def _input_column(table: Table, name: str, kind: str | None, asked: bool) -> Col
     )
     if found is None and asked:
         found = next(kind for kind in ("categorical", *INPUT_KINDS) if _fits(table, name, kind))
+        reason = "said to be an input by the caller"
     return Column(name=name, role="input" if found else "ignored", kind=found, reason=reason, doubt=doubt)
 
 

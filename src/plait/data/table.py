@@ -82,26 +82,48 @@ def read_table(source: Any, name: str | None = None) -> Table:
     return replace(table, data=_plain(table), orders=_orders(table))
 
 
-def concat(tables: Iterable[Table], loosely: Iterable[str] = ()) -> Table:
+def concat(tables: Iterable[Table]) -> Table:
     """The rows of several tables under one another; columns that one lacks are empty there.
 
-    Args:
-        tables: The tables.
-        loosely: Columns that become text where they are text in one table and numbers or truth values in another.
+    A column that is empty in one table has the type that it has in the others. One that is text in one, and numbers,
+    truth values or dates in another, becomes text; so do days and times.
 
     Raises:
         InputError: A column has types that do not go together.
     """
     parts = list(tables)
-    for name in loosely:
-        types = [part.column(name).type for part in parts if name in part.columns]
-        if any(map(pa.types.is_string, types)) and any(is_number(kind) or pa.types.is_boolean(kind) for kind in types):
-            parts = [p.with_column(name, p.column(name).cast(pa.string())) if name in p.columns else p for p in parts]
+    for name in dict.fromkeys(name for part in parts for name in part.columns):
+        holders = [part for part in parts if name in part.columns]
+        if len({part.column(name).type for part in holders}) > 1:
+            told = _one_type([part.column(name) for part in holders])
+            new = {id(part): cells for part, cells in zip(holders, told, strict=True)}
+            parts = [part.with_column(name, new[id(part)]) if id(part) in new else part for part in parts]
     try:
         joined = pa.concat_tables([part.data for part in parts], promote_options="permissive")
     except pa.ArrowException as error:
         raise InputError(_type_clash(parts, error)) from error
     return replace(parts[0], data=joined)
+
+
+def _one_type(columns: list[pa.ChunkedArray]) -> list[pa.ChunkedArray]:
+    """Columns of several types as far as they go together; the others as they are."""
+    filled = [column for column in columns if column.null_count < len(column)]
+    types = {column.type for column in filled}
+    if len(types) == 1:
+        kind = types.pop()
+        return [
+            column if column.type == kind else pa.chunked_array([pa.nulls(len(column), kind)]) for column in columns
+        ]
+    dates = all(pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and not kind.tz) for kind in types)
+    if dates or (any(map(pa.types.is_string, types)) and all(map(_can_be_text, types))):
+        return [column.cast(pa.string()) for column in columns]
+    return columns
+
+
+def _can_be_text(kind: pa.DataType) -> bool:
+    """Whether cells of a type can be written as text and read again."""
+    dates = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    return pa.types.is_string(kind) or is_number(kind) or pa.types.is_boolean(kind) or dates
 
 
 def _type_clash(parts: list[Table], error: Exception) -> str:

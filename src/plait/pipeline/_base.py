@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from plait.data.table import Table
 from plait.fusion.candidates import Candidate, Decision
 from plait.pipeline.narrator import Narrator
 from plait.pipeline.options import FitOptions
-from plait.pipeline.run import RunFolder
+from plait.pipeline.run import RunFolder, file_digest
 from plait.search.choosing import Choice
 from plait.search.evaluator import Trial
 from plait.search.screening import Screening
@@ -48,6 +49,7 @@ class Source:
         digests: By modality, [rows]: content digests.
         fingerprint: A digest over everything above.
         bad: Reasons by row for media paths that lead nowhere good, "modality: reason".
+        types: By target, what its cells are in the training table: others may write the same labels otherwise.
     """
 
     table: Table
@@ -58,6 +60,7 @@ class Source:
     digests: dict[str, NDArray[np.uint64]]
     fingerprint: str
     bad: dict[int, str]
+    types: dict[str, pa.DataType]
 
     def take(self, rows: NDArray[np.int64]) -> Source:
         """The same with some of the rows only."""
@@ -65,7 +68,7 @@ class Source:
         return Source(
             self.table.take(rows), self.given[rows], self.origin[rows], self.numbers[rows], self.schema,
             {name: digests[rows] for name, digests in self.digests.items()}, self.fingerprint,
-            {new[row]: reason for row, reason in self.bad.items() if row in new},
+            {new[row]: reason for row, reason in self.bad.items() if row in new}, self.types,
         )  # fmt: skip
 
 
@@ -308,6 +311,8 @@ class Stage(ABC):
             fit.clock.spent -= float(marker["seconds"]) if marker is not None and fit.clock.spent else 0.0
             fit.key = key
             result = self.work(fit) | {"notes": fit.notes[before:]}
+            # Equal figures may come from other weights: what depends on the files must know them.
+            result["files"] = {name: file_digest(fit.run.path / name) for name in self.files(fit)}
             result = json.loads(json.dumps(result, allow_nan=False))
             seconds = time.monotonic() - started
             fit.run.mark(self.name, key, result, seconds)

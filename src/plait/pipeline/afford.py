@@ -31,14 +31,16 @@ time left they may take together."""
 FEWEST: Final = {TRAIN: 64, VALIDATION: 32, TEST: 32}
 
 
-def affordable(fit: Fit, parts: NDArray[np.int8]) -> NDArray[np.int8]:
+def affordable(fit: Fit, parts: NDArray[np.int8], classes: NDArray[np.int64]) -> NDArray[np.int8]:
     """Parts with no more rows than the time limit can pay for; rows left out get -1, and the user is told.
 
-    Every part loses the same share of its rows, drawn from the seed; validation and test may lose more.
+    Every part loses the same share of its rows, drawn from the seed; validation and test may lose more. Two rows of
+    every class are the last to go.
 
     Args:
         fit: The fit; its clock says how much time is left.
         parts: Parts of all rows, [rows].
+        classes: Class codes of all rows, [rows], as a split is stratified by them.
     """
     used = int((parts >= 0).sum())
     if fit.options.limit is None or used <= sum(FEWEST.values()):
@@ -51,11 +53,22 @@ def affordable(fit: Fit, parts: NDArray[np.int8]) -> NDArray[np.int8]:
     kept = parts.copy()
     rng = np.random.default_rng([fit.options.seed, 0xAFF0])
     for part, fewest in FEWEST.items():
-        rows = rng.permutation(np.flatnonzero(parts == part))
+        rows = _every_class_first(rng.permutation(np.flatnonzero(parts == part)), classes)
         kept[rows[max(fewest, int(shares[part] * len(rows))) :]] = -1
     told = ", ".join(f"{int((kept == p).sum()):,} of {int((parts == p).sum()):,} {PARTS[p]}" for p in FEWEST)
     fit.note(f"The time limit does not pay for all rows: {told} rows are used. A longer limit uses more.")
     return kept
+
+
+def _every_class_first(rows: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows in their order, but for the first two of every class, which come before all others."""
+    order = np.argsort(classes[rows], kind="stable")
+    starts = np.unique(classes[rows][order], return_index=True)[1]
+    first = np.zeros(len(rows), np.bool_)
+    first[order[starts]] = True
+    seconds = starts[np.diff(np.append(starts, len(rows))) > 1] + 1
+    first[order[seconds]] = True
+    return np.concatenate([rows[first], rows[~first]])
 
 
 def _seconds_per_row(fit: Fit, parts: NDArray[np.int8]) -> float:

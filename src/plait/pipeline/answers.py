@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target
+from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target, chance_columns
 from plait.tasks.multilabel import as_lists
 
 PLAIN = {"int": "int64", "float": "float64", "str": "object", "bool": "bool"}
@@ -34,13 +34,10 @@ def answers_of(tasks: Iterable[Task], found: Chances, bad: Collection[int]) -> p
 
 def chances_of(tasks: Iterable[Task], found: Chances, bad: Collection[int]) -> pd.DataFrame:
     """Class probabilities, a column per class, or per label of a target of lists; NaN in bad rows."""
-    columns = {}
+    columns: dict[str, NDArray[np.float64]] = {}
     for task in tasks:
         chances = found[task.name].astype(np.float64)
         chances[list(bad)] = np.nan
-        if task.label is not None:
-            columns[task.name] = chances[:, 1]
-            continue
-        for index, label in enumerate(task.classes):
-            columns[f"{task.name}__{label}"] = chances[:, index]
+        told = chances[:, 1:] if task.label is not None else chances
+        columns |= {name: told[:, index] for index, name in enumerate(chance_columns(task))}
     return pd.DataFrame(columns)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from plait.data.decode import Decoded, decode
 from plait.data.readers._base import READERS, Reader, load_reader
 from plait.data.schema import Modality
-from plait.data.splits import PARTS
+from plait.data.splits import PARTS, TRAIN, VALIDATION
 from plait.data.table import Table
 from plait.exceptions import InputError
 from plait.pipeline._base import Fit, Stage
@@ -40,6 +40,7 @@ class DecodeStage(Stage):
             for row, reason in decoded.bad.items():
                 bad[row] = f"{bad[row]}; {name}: {reason}" if row in bad else f"{name}: {reason}"
         self._refuse_or_tell(fit, bad)
+        self._check(fit, bad)
         return {
             "readers": {name: reader.model_dump() for name, reader in fit.readers.items()},
             "bad": {str(row): reason for row, reason in sorted(bad.items())},
@@ -57,8 +58,6 @@ class DecodeStage(Stage):
             else:
                 fit.note(f"Modality {modality.name!r} is absent in every training row: it is left out.")
         fit.modalities = tuple(kept)
-        if not kept:
-            raise InputError("Every input cell of the training rows is empty: there is nothing to learn from.")
 
     def _reader(self, fit: Fit, modality: Modality) -> Reader:
         """The reader that a given encoder was trained with, or one fitted on the training rows."""
@@ -90,6 +89,16 @@ class DecodeStage(Stage):
                 "Mend them, or go on without them by --bad-rows skip."
             )
         fit.note(f"{len(bad)} row{'s' * (len(bad) != 1)} cannot be read and are skipped:\n{told}")
+
+    def _check(self, fit: Fit, bad: dict[int, str]) -> None:
+        """Refuse a fit without a row that can be read to learn from, or to choose by."""
+        read = np.delete(fit.parts, list(bad))
+        for part in (TRAIN, VALIDATION):
+            if not (read == part).any():
+                count = int((fit.parts == part).sum())
+                raise InputError(f"None of the {count:,} {PARTS[part]} rows can be read: mend them, or give others.")
+        if not any(_is_learned(decoded, fit.train) for decoded in fit.decoded.values()):
+            raise InputError("Every input cell of the training rows is empty: there is nothing to learn from.")
 
 
 def _is_learned(decoded: Decoded, train: NDArray[np.int64]) -> bool:

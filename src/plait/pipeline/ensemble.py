@@ -22,8 +22,8 @@ class EnsembleStage(Stage):
     after: ClassVar[tuple[str, ...]] = ("split", "decode", "classical", "evaluate", "folds")
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The metric, the seed."""
-        return [str(fit.options.metric), str(fit.options.seed)]
+        """The metric, the seed; and the search, which begins the ledger anew."""
+        return [str(fit.options.metric), str(fit.options.seed), str((fit.run.marker("search") or {}).get("key"))]
 
     def files(self, fit: Fit) -> list[str]:
         """Outputs and weights of what was made."""

@@ -67,8 +67,10 @@ def run_fit(options: FitOptions, out: Path, resume: bool = False, narrator: Narr
             for sentence in notes:
                 fit.note(sentence)
             _stages(fit)
+            if run.held_run and not fit.redone:
+                narrator.tell(f"The run {out} is finished: there was nothing to do.")
         except InputError:
-            if run.marker("decode") is None:
+            if not any(run.stages.glob("encode-*.json")):
                 run.discard()
             raise
         finally:

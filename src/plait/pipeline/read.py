@@ -16,7 +16,7 @@ from plait.data.schema import TABULAR, Schema
 from plait.data.splits import TEST, TRAIN, VALIDATION, split_from_column
 from plait.data.table import Table, concat, read_table, require_columns
 from plait.encoders._base import has_encoder
-from plait.exceptions import InputError, Problems
+from plait.exceptions import InputError, Problems, listed
 from plait.pipeline._base import Given, Source
 from plait.pipeline.checks import check_tables, gather
 from plait.pipeline.given import load_given
@@ -50,6 +50,11 @@ def read_source(
         raise InputError("There is no table to read.")
     schema, notes = _usable(schema, options)
     check_tables(schema, tables, options.metric, options.class_weights)
+    if schema.split and len(tables) > 1 and schema.split in tables[TRAIN].columns:
+        raise InputError(
+            f"Column {schema.split!r} says which rows are for what (its role is split), and so do --validation and "
+            f"--test; leave these out, or let it be ignored (--ignore {schema.split})."
+        )
     source = _assemble(schema, tables, options)
     narrator.end()
     narrator.tell(_in_short(schema))
@@ -138,12 +143,13 @@ def _assemble(schema: Schema, tables: dict[int, Table], options: FitOptions) -> 
         start += len(table)
     origin = np.concatenate([np.full(len(tables[part]), part, np.int8) for part in sorted(tables)])
     numbers = np.concatenate([np.arange(len(tables[part])) for part in sorted(tables)])
-    table = concat(parts, [column.name for column in schema.named("input")])
+    table = concat(parts)
     digests = {m.name: modality_digests(table, m) for m in schema.modalities}
     others = [column_digests(table.column(c.name)) for c in schema.columns if c.role in ("target", "group", "split")]
     given = _given(table, schema, origin, tables)
     fingerprint = key_of([schema.to_json(), given.tobytes(), *digests.values(), *others])
-    return Source(table, given, origin, numbers, schema, digests, fingerprint, bad)
+    types = {column.name: tables[TRAIN].column(column.name).type for column in schema.targets}
+    return Source(table, given, origin, numbers, schema, digests, fingerprint, bad, types)
 
 
 def _only(table: Table, wanted: list[str]) -> Table:
@@ -181,9 +187,8 @@ def _told(schema: Schema, tables: dict[int, Table]) -> list[str]:
     notes = [f"Column {c.name!r} is {c.told}." for c in ignored if "no encoder" not in c.reason]
     notes += [f"Column {c.name!r} ({c.kind}) holds {c.told}." for c in schema.columns if c.doubt and c not in ignored]
     known = {column.name for column in schema.columns}
-    for part in (VALIDATION, TEST):
-        extra = [name for name in tables[part].columns if name not in known] if part in tables else []
-        if extra:
-            told = ", ".join(extra[:10])
-            notes.append(f"{tables[part].name} has columns that the training table lacks; they are not used: {told}.")
+    for part in sorted(tables):
+        if extra := [name for name in tables[part].columns if name not in known]:
+            lacks = "the schema" if part == TRAIN else "the training table"
+            notes.append(f"{tables[part].name} has columns that {lacks} lacks; they are not used: {listed(extra)}.")
     return notes

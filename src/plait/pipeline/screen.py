@@ -36,6 +36,12 @@ class ScreenStage(Stage):
                 f"Screening found nothing in {', '.join(dropped)}, neither alone nor with another modality: they "
                 "compete alone and are not fused."
             )
+        elif len(found.kept) < len(fit.networks):
+            nothing = ", ".join(sorted(set(fit.networks) - set(found.kept)))
+            fit.note(
+                f"Screening found nothing in {nothing}, neither alone nor with another modality. They are fused all "
+                "the same, since fewer than two others would be left to fuse: the comparison decides."
+            )
         told = found.told()
         return {"kept": kept, "told": told | {"pairs": told["pairs"][:SHOWN], "layers": told["layers"][:SHOWN]}}
 

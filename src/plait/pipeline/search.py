@@ -81,11 +81,10 @@ class SearchStage(Stage):
         plan = search_plan(min(MOST_TRAINED, len(fit.train)), options.seed)
         evaluator = evaluator_of(fit).by(plan, 1).within(MOST_TRAINED, MOST_JUDGED)
         search = Search(evaluator, ledger, options.seed, fit.narrator.advance, fit.run.stages)
-        for place, name in enumerate(names):
-            share = None
-            if limit is not None:
-                left = fit.clock.left - RESERVE * limit - kept_for_turns(fit)
-                share = left * SEARCH_SHARE / (len(names) - place)
+        share = None
+        if limit is not None:
+            share = (fit.clock.left - RESERVE * limit - kept_for_turns(fit)) * SEARCH_SHARE / len(names)
+        for name in names:
             self._run(fit, space, search, name, share)
         fit.narrator.end()
         if evaluator.trainer.shrunk:

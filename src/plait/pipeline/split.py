@@ -37,16 +37,16 @@ class SplitStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Draw what is not given, fit tasks on the training rows, look for identical rows."""
-        parts = affordable(fit, self._parts(fit))
+        codes = strata(fit.source.table, fit.source.schema.targets)
+        parts = affordable(fit, self._parts(fit, codes), codes)
         counts = [int((parts == part).sum()) for part in range(3)]
         if counts[TRAIN] == 0 or counts[VALIDATION] == 0:
             raise InputError(
                 f"{counts[TRAIN]} training and {counts[VALIDATION]} validation rows; each needs one at least: "
                 "give more rows."
             )
-        tasks = fit_tasks(
-            fit.source.table, fit.source.schema.targets, np.flatnonzero(parts == TRAIN).astype(np.int64), fit.note
-        )
+        rows = np.flatnonzero(parts == TRAIN).astype(np.int64)
+        tasks = fit_tasks(fit.source.table, fit.source.schema.targets, rows, fit.note, fit.source.types)
         if fit.options.class_weights == "balanced":
             tasks = tuple(balanced(task) for task in tasks)
         self._tell(fit, parts)
@@ -68,7 +68,7 @@ class SplitStage(Stage):
         )
         fit.modalities = fit.source.schema.modalities
 
-    def _parts(self, fit: Fit) -> NDArray[np.int8]:
+    def _parts(self, fit: Fit, codes: NDArray[np.int64]) -> NDArray[np.int8]:
         parts = fit.source.given.copy()
         free = np.flatnonzero(parts == -1)
         if len(free):
@@ -78,7 +78,7 @@ class SplitStage(Stage):
                 len(free),
                 shares,
                 fit.options.seed,
-                strata(fit.source.table, fit.source.schema.targets)[free],
+                codes[free],
                 None if groups is None else groups[free],
             )
         return np.maximum(parts, np.int8(-1))
@@ -100,7 +100,7 @@ class SplitStage(Stage):
         if twins.any():
             fit.note(f"{int(twins.sum())} of {len(twins)} test rows equal a validation row in content.")
         groups = _groups(fit)
-        if groups is not None and not (fit.source.given == -1).any():
+        if groups is not None:
             shared = np.intersect1d(groups[parts == TRAIN], groups[(parts == VALIDATION) | (parts == TEST)])
             if len(shared):
                 fit.note(

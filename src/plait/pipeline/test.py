@@ -35,7 +35,13 @@ class TestStage(Stage):
 
     __test__ = False  # not a pytest class
     name = "test"
-    after: ClassVar[tuple[str, ...]] = (*COMPARED, "choose", "thresholds", "refit")
+    after: ClassVar[tuple[str, ...]] = ("split", "decode", *COMPARED, "choose", "thresholds", "refit")
+
+    def inputs(self, fit: Fit) -> list[str]:
+        """The tables, the networks, the metric, the seed."""
+        return [
+            fit.source.fingerprint, *fit.encoder_results(), str(fit.options.metric), str(fit.options.seed),
+        ]  # fmt: skip
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Score all candidates on the test rows; null figures where there are none."""

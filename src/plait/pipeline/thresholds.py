@@ -7,12 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.search.evaluator import crossed
 from plait.search.thresholds import METRICS, thresholds, told
-from plait.tasks._base import TASK_KIND_REGISTRY
+from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.classification import Multiclass
+
+FEWEST_DRAWN, MOST_DRAWN = 2_000, 20_000
+MOST_COMPARISONS = 4_000_000
+"""Rows by which offsets are chosen, and rows times classes squared: some ten seconds; of more rows, some are drawn."""
 
 
 class ThresholdStage(Stage):
@@ -36,7 +41,8 @@ class ThresholdStage(Stage):
             kind = TASK_KIND_REGISTRY[task.kind]
             if metric not in METRICS or not isinstance(kind, Multiclass) or not kind.thresholds:
                 continue
-            rows = np.flatnonzero(labels.labelled[task.name] & (labels.targets[task.name] >= 0))
+            known = np.flatnonzero(labels.labelled[task.name] & (labels.targets[task.name] >= 0))
+            rows = some_rows(known, task, fit.options.seed)
             chances = kind.probabilities(torch.from_numpy(np.asarray(outputs[task.name])[rows])).double().numpy()
             if not np.isfinite(chances).all():
                 continue
@@ -55,3 +61,11 @@ class ThresholdStage(Stage):
         fit.answered = tuple(
             task.model_copy(update={"offsets": kept[task.name]}) if task.name in kept else task for task in fit.tasks
         )
+
+
+def some_rows(rows: NDArray[np.int64], task: Task, seed: int) -> NDArray[np.int64]:
+    """The rows, or so many of them as choosing offsets may take: each class is moved past all others."""
+    most = max(FEWEST_DRAWN, min(MOST_DRAWN, MOST_COMPARISONS // task.outputs**2))
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng([seed, 0x7E5]).permutation(rows)[:most])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -147,7 +147,7 @@ def choose(
     """Choose the cheapest candidate whose paired difference to the best is within one standard error of it.
 
     Of equally cheap ones, the best; of those with equal values of a metric, the one with the best default score, which
-    sees how sure the answers are.
+    sees how sure the answers are. Where the metric is undefined for all of them, the default score decides.
 
     Args:
         trials: All evaluated candidates.
@@ -170,6 +170,11 @@ def choose(
     if not np.isfinite(points).any():
         unknown = (None,) * len(trials)
         name = trials[best].candidate.name
+        if metric and labels.anything.any():
+            plain = [replace(trial, score=score(tasks, trial.outputs[0], labels)) for trial in trials]
+            choice = choose(plain, tasks, labels, seed)
+            why = f"{metric} is undefined on the rows that judge, so the default score decides. "
+            return replace(choice, low=unknown, high=unknown, sentence=why + choice.sentence)
         sentence = f"No validation row has a label, so nothing could be compared: {name} is the cheapest."
         return Choice(best, best, order, unknown, unknown, (best,), None, None, sentence)
     drawn = bootstrap_scores(tasks, [trial.outputs for trial in trials], labels, seed, metric)

@@ -20,31 +20,41 @@ MOST = 16
 
 NAME = "ensemble"
 
+FEWEST_ROWS, MOST_NUMBERS = 2_000, 10_000_000
+"""Members are selected by rows that have at most so many numbers in all trials, by so many rows at least: selection has
+several copies of them in memory."""
+
 
 class _Pool:
-    """Probabilities (or predictions) of all trials, ready to be averaged.
+    """Probabilities (or predictions) of all trials on some rows, ready to be averaged.
 
     Args:
         trials: What may be taken.
         tasks: The tasks.
         labels: Targets of the rows that judge.
+        rows: Which of these, [n].
     """
 
-    def __init__(self, trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels) -> None:
-        self.tasks, self.labels = tasks, labels
+    def __init__(
+        self, trials: Sequence[Trial], tasks: Sequence[Task], labels: Labels, rows: NDArray[np.int64]
+    ) -> None:  # fmt: skip
+        self.tasks, self.labels = tasks, labels.at(rows)
         self.told = {
             task.name: torch.stack(
                 [
-                    TASK_KIND_REGISTRY[task.kind].probabilities(torch.from_numpy(np.asarray(t.outputs[0][task.name])))
-                    for t in trials
+                    TASK_KIND_REGISTRY[task.kind].probabilities(
+                        torch.from_numpy(np.asarray(trial.outputs[0][task.name])[rows])
+                    )
+                    for trial in trials
                 ]
             ).double()
             for task in tasks
         }
+        labels = self.labels
         self.constant = {task.name: constant_rows(task, labels) for task in tasks}
 
     def value(self, task: Task, chances: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
-        """Scores [candidates] of probabilities [candidates, rows, outputs] on some of the rows."""
+        """Scores [candidates] of probabilities [candidates, rows, outputs] on some of the pool's rows."""
         targets = torch.from_numpy(np.asarray(self.labels.targets[task.name][rows]))
         mask = torch.from_numpy(self.labels.labelled[task.name][rows])
         losses = TASK_KIND_REGISTRY[task.kind].surprise(chances, targets)
@@ -52,7 +62,7 @@ class _Pool:
         return 1 - torch.where(mask, losses, 0.0).sum(dim=1) / constant if constant > 0 else torch.zeros(len(chances))
 
     def select(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How often each trial is taken, judged by some of the rows: as long as it helps, at most `MOST` times."""
+        """How often each trial is taken, by some of the pool's rows: as long as it helps, at most `MOST` times."""
         at = torch.from_numpy(rows)
         parts = {task.name: self.told[task.name][:, at] for task in self.tasks}
         total = {name: torch.zeros_like(part[0]) for name, part in parts.items()}
@@ -117,14 +127,15 @@ def ensemble_of(
     known = [trial for trial in trials if trial.score is not None]
     if len(known) < 2:
         return None
-    pool, fold_of = _Pool(known, tasks, labels), folds(0)
+    drawn = _drawn(len(labels), len(known) * sum(task.outputs for task in tasks))
+    pool, fold_of = _Pool(known, tasks, labels, drawn), folds(0)
     told = {task.name: np.zeros((len(labels), task.outputs), np.float32) for task in tasks}
     for fold in range(FOLDS):
-        inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
+        inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of[drawn] != fold)
         if len(inside) and len(outside):
             for task, values in _mixed(known, tasks, pool.select(outside), inside).items():
                 told[task][inside] = values
-    counts = pool.select(np.arange(len(labels)))
+    counts = pool.select(np.arange(len(drawn)))
     places = [int(place) for place in np.flatnonzero(counts)]
     candidate = Candidate(
         name=name, kind="ensemble", members=tuple(known[place].candidate for place in places),
@@ -144,10 +155,17 @@ def _mixed(
     trials: Sequence[Trial], tasks: Sequence[Task], counts: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> Outputs:
     """Outputs of an ensemble on some rows."""
-    weights = torch.from_numpy(counts / counts.sum()).float()
+    taken = [trial for trial, count in zip(trials, counts, strict=True) if count]
+    weights = torch.from_numpy(counts[counts > 0] / counts.sum()).float()
     return {
         task.name: averaged(
-            task, torch.stack([torch.from_numpy(np.asarray(t.outputs[0][task.name])[rows]) for t in trials]), weights
+            task, torch.stack([torch.from_numpy(np.asarray(t.outputs[0][task.name])[rows]) for t in taken]), weights
         ).numpy()
         for task in tasks
     }
+
+
+def _drawn(rows: int, numbers: int) -> NDArray[np.int64]:
+    """Rows by which members are selected: all, or evenly spread ones where each has so many numbers that it is dear."""
+    most = max(FEWEST_ROWS, MOST_NUMBERS // numbers)
+    return np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)

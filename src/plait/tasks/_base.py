@@ -207,6 +207,11 @@ def by_target(tasks: Iterable[Task]) -> dict[str, list[Task]]:
     return found
 
 
+def chance_columns(task: Task) -> list[str]:
+    """Names of the columns of a task's probabilities: one for each class, one for a label, none for numbers."""
+    return [task.name] if task.label is not None else [f"{task.name}__{label}" for label in task.classes]
+
+
 def constant_loss(task: Task, targets: Tensor) -> Tensor:
     """Loss per row [rows] of the constant predictor fitted on training labels; `targets` [rows] are encoded."""
     outputs = torch.tensor(task.prior, dtype=torch.float32).expand(len(targets), -1)

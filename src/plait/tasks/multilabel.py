@@ -88,8 +88,13 @@ class LabelLists:
 def label_lists(column: pa.ChunkedArray) -> LabelLists:
     """Read a column: lists of text or whole numbers, or text with labels between semicolons.
 
-    A null or blank cell says nothing; an empty list, or a cell of semicolons alone, says that no label applies.
+    A null or blank cell says nothing; an empty list, or a cell of semicolons alone, says that no label applies. A
+    number alone is one label: a file whose cells list one each reads as numbers.
+
+    Raises:
+        InputError: Cells that list no labels.
     """
+    column = _as_text(column)
     labelled = column.is_valid().to_numpy()
     if is_list(column.type):
         whole = column.combine_chunks()
@@ -100,14 +105,27 @@ def label_lists(column: pa.ChunkedArray) -> LabelLists:
         labelled &= np.array([len(parts) > 1 or bool(parts[0].strip()) for parts in split], np.bool_)
         rows = np.repeat(np.arange(len(split)), [len(parts) for parts in split])
         cells = [part for parts in split for part in parts]
-    else:
+    elif column.null_count == len(column):
         rows, cells = np.zeros(0, np.int64), []
+    else:
+        raise InputError(
+            f"A target of labels holds cells of type {column.type}; give lists of text or whole numbers, or text with "
+            f"{SEPARATOR!r} between labels."
+        )
     texts = ["" if cell is None else str(cell).strip() for cell in cells]
     numbers = is_list(column.type) and pa.types.is_integer(column.type.value_type)
     names = sorted({text for text in texts if text}, key=int if numbers else str)
     place = {name: number for number, name in enumerate(names)}
     codes = np.array([place.get(text, -1) for text in texts], np.int64)
     return LabelLists(labelled, rows[codes >= 0].astype(np.int64), codes[codes >= 0], tuple(names), numbers)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of whole numbers as text; any other as it is."""
+    if pa.types.is_floating(column.type):
+        whole = pc.equal(column, pc.floor(column))
+        column = column.cast(pa.int64()) if pc.all(whole).as_py() and pc.all(pc.is_finite(column)).as_py() else column
+    return column.cast(pa.string()) if pa.types.is_integer(column.type) else column
 
 
 def fit_labels(name: str, column: pa.ChunkedArray, train: NDArray[np.int64], tell: Callable[[str], None]) -> list[Task]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plait.exceptions import InputError, did_you_mean
 from plait.tasks._base import TASK_KIND_REGISTRY, Task, by_target, constant_loss
-from plait.tasks.weighted import known_mean
+from plait.tasks.weighted import known_mean, spearman
 
 LOWER_IS_BETTER = frozenset({"log_loss", "mae", "rmse"})
 
@@ -135,6 +135,10 @@ def _metric_scores(
         return np.full(len(weights), -np.inf)
     truth = labels.targets[task.name][rows].astype(np.float64)
     found = kind.measure_under(task, probabilities[rows], truth, weights[:, rows], (metric,))[metric]
+    if metric == "spearman" and np.isnan(found).any():
+        # Answers that are all the same say nothing; left out of the mean over tasks, they would be as good as the best.
+        ranked = ~np.isnan(spearman(truth, truth, weights[:, rows]))
+        found = np.where(np.isnan(found) & ranked, 0.0, found)
     return -found if metric in LOWER_IS_BETTER else found
 
 

@@ -11,16 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from plait.data.kinds import CELLS, can_hold
 from plait.data.readers.tabular import category_name
 from plait.data.schema import Column
 from plait.data.table import Table
 from plait.exceptions import InputError, Problems
-from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task, by_target
+from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task, by_target, chance_columns
 from plait.tasks.multilabel import encode_labels, fit_labels, rarest
 from plait.tasks.ordinal import ordinal_value
 
 MAX_CLASSES = 1_000
 """Every network and every trial has an output for each class; with more, no time limit could be kept."""
+
+RARE_ROWS = 20
+"""Rows up to which a class may be missing in a part of a split that is not stratified by it."""
 
 
 def label_texts(column: pa.ChunkedArray) -> list[str | None]:
@@ -45,8 +49,9 @@ def _label_type(kind: pa.DataType) -> LabelType:
 
 
 def fit_tasks(
-    table: Table, targets: tuple[Column, ...], train: NDArray[np.int64], tell: Callable[[str], None] | None = None
-) -> tuple[Task, ...]:
+    table: Table, targets: tuple[Column, ...], train: NDArray[np.int64], tell: Callable[[str], None] | None = None,
+    types: Mapping[str, pa.DataType] | None = None,
+) -> tuple[Task, ...]:  # fmt: skip
     """One fitted task per target column, or per label of a column of lists.
 
     Args:
@@ -54,9 +59,11 @@ def fit_tasks(
         targets: The target columns.
         train: Positions of the training rows; nothing else is looked at.
         tell: Told in sentences what is left out.
+        types: What cells of targets are where training rows come from, if other rows made another type of them.
 
     Raises:
-        InputError: A target without labels, with one class, with a class of one row, or of an unknown kind.
+        InputError: A target without labels, with one class, with a class of one row, or of an unknown kind; two columns
+            of answers and probabilities would have one name.
     """
     problems = Problems()
     tasks: list[Task] = []
@@ -65,21 +72,22 @@ def fit_tasks(
             if column.kind == "multilabel":
                 tasks += fit_labels(column.name, table.column(column.name), train, tell or (lambda sentence: None))
             else:
-                tasks.append(_fit_task(table, column, train))
+                cells = table.column(column.name).take(pa.array(train))
+                kind = (types or {}).get(column.name, cells.type)
+                tasks.append(_fit_task(cells if cells.type == kind else cells.cast(kind), column))
         except InputError as error:
             problems.collect(error)
-    names = Counter(task.name for task in tasks)
+    names = Counter([*(target.name for target in targets), *(name for task in tasks for name in chance_columns(task))])
     for name in (name for name, count in names.items() if count > 1):
-        problems.add(f"{name!r} is the name of a target and of a label of another: rename the column.")
+        problems.add(f"{name!r} would be a column of answers and of probabilities, or of two targets: rename a target.")
     problems.raise_if_any()
     return tuple(tasks)
 
 
-def _fit_task(table: Table, target: Column, train: NDArray[np.int64]) -> Task:
+def _fit_task(column: pa.ChunkedArray, target: Column) -> Task:
     if target.kind is None or target.kind not in TASK_KIND_REGISTRY:
         raise InputError(untold_kind(target))
-    column = table.column(target.name).take(pa.array(train))
-    label_type = _label_type(table.column(target.name).type)
+    label_type = _label_type(column.type)
     if TASK_KIND_REGISTRY[target.kind].classification:
         return _fit_classes(target, label_texts(column), label_type)
     return _fit_numbers(target, column, label_type)
@@ -100,7 +108,8 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
         raise InputError(f"Target {target.name!r} has no label in any training row; at least two classes are needed.")
     if len(names) == 1:
         raise InputError(
-            f"Target {target.name!r} has one class only, {str(names[0])!r}: there is nothing to tell apart."
+            f"Target {target.name!r} has one class only, {str(names[0])!r}, in the {len(texts):,} training rows: there "
+            "is nothing to tell apart."
         )
     if len(names) > MAX_CLASSES:
         raise InputError(
@@ -161,9 +170,15 @@ def _fit_numbers(target: Column, column: pa.ChunkedArray, label_type: LabelType)
         raise InputError(f"Target {target.name!r} has no label in any training row; numbers are needed.")
     if np.ptp(values) == 0:
         raise InputError(f"Target {target.name!r} is {values[0]:g} in every training row: there is nothing to learn.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = float(values.mean()), float(values.std())
+    if not (np.isfinite(mean) and 0 < scale < np.inf):
+        raise InputError(
+            f"Target {target.name!r} holds numbers from {values.min():g} to {values.max():g}, too large or too near to "
+            "one another for their spread to be a number: give it in another unit."
+        )
     return Task(
-        name=target.name, kind=str(target.kind), label_type=label_type,
-        mean=float(values.mean()), scale=float(values.std()), prior=(0.0,),
+        name=target.name, kind=str(target.kind), label_type=label_type, mean=mean, scale=scale, prior=(0.0,),
     )  # fmt: skip
 
 
@@ -211,7 +226,8 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
         if single and len(names) > 1:
             more = f" and {len(single) - 5:,} more" if len(single) > 5 else ""
             regression = (
-                f" If it is a quantity, not a class: --kind {target.name}=regression."
+                f" If it is a quantity, not a class: --kind {target.name}=regression"
+                + (f", once its cells are numbers ({target.doubt})." if target.doubt else ".")
                 if _numeric(table, target)
                 else ""
             )
@@ -224,7 +240,7 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
 
 
 def _numeric(table: Table, target: Column) -> bool:
-    return _label_type(table.column(target.name).type) in ("int", "float") or "are numbers" in target.reason
+    return _label_type(table.column(target.name).type) in ("int", "float") or bool(target.doubt)
 
 
 def encode_all(tasks: Sequence[Task], table: Table) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
@@ -250,15 +266,36 @@ def balanced(task: Task) -> Task:
 
 
 def strata(table: Table, targets: tuple[Column, ...]) -> NDArray[np.int64]:
-    """Codes [rows] to stratify a split by: those of the first target of classes; all the same without one."""
-    for target in targets:
-        column = table.column(target.name)
-        if target.kind == "multilabel":
-            return rarest(column)
-        if is_classification(target.kind):
-            texts = [text or "" for text in label_texts(column)]
-            return np.asarray(np.unique(texts, return_inverse=True)[1], dtype=np.int64)
-    return np.zeros(len(table), np.int64)
+    """Codes [rows] to stratify a split by: those of the first target of classes; all the same without one.
+
+    A row of a rare class of any target has the code of the rarest, so that a split leaves none to chance; else a
+    second target might have all its rows of a class in one part.
+    """
+    classes = [target for target in targets if is_classification(target.kind)]
+    if classes and classes[0].kind == "multilabel":
+        found = rarest(table.column(classes[0].name))
+    elif classes:
+        _, found, _ = _class_codes(table.column(classes[0].name))
+    else:
+        return np.zeros(len(table), np.int64)
+    rare: list[tuple[int, NDArray[np.int64]]] = []
+    for target in classes if len(classes) > 1 else ():
+        if target.kind != "multilabel":
+            names, codes, counts = _class_codes(table.column(target.name))
+            rare += [
+                (int(counts[place]), np.flatnonzero(codes == place))
+                for place in np.flatnonzero((counts <= RARE_ROWS) & (names != ""))
+            ]
+    for code, (_, rows) in enumerate(sorted(rare, key=lambda one: -one[0]), int(found.max(initial=0)) + 1):
+        found[rows] = code
+    return found
+
+
+def _class_codes(column: pa.ChunkedArray) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct labels as text, the code of every row among them, and how many rows have each; "" is no label."""
+    texts = [text or "" for text in label_texts(column)]
+    names, codes, counts = np.unique(texts, return_inverse=True, return_counts=True)
+    return names, codes.astype(np.int64), counts.astype(np.int64)
 
 
 def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -269,9 +306,11 @@ def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArr
         number, 0 where there is no label; and whether there is one.
 
     Raises:
-        InputError: A numeric target that is not numeric here.
+        InputError: A numeric target that is not numeric here; cells that can be no class.
     """
     column = table.column(task.name)
+    if not can_hold(task.kind, column.type):
+        raise InputError(f"Target {task.name!r} holds cells of type {column.type}; expected {CELLS[task.kind]}.")
     if not TASK_KIND_REGISTRY[task.kind].classification:
         values = (_numbers(task.name, column) - task.mean) / task.scale
         return np.nan_to_num(values).astype(np.float32), ~np.isnan(values)
