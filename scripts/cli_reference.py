@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
-COMMANDS = ("fit", "predict", "evaluate", "leaderboard", "show", "trials", "schema", "report", "demo", "data build")
+COMMANDS = (
+    "fit", "predict", "evaluate", "leaderboard", "show", "trials", "schema", "report", "demo", "data build",
+    "recipe list", "recipe run",
+)  # fmt: skip
 
 
 def help_of(*words: str) -> str:

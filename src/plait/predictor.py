@@ -98,8 +98,8 @@ def fit(
         encoders: By modality, where a trained encoder is to be had instead of learning one: `run:FOLDER` is that of a
             finished run, `run:FOLDER#NAME` where the modality is called NAME there. It stays as it is.
         time_limit: Seconds for the whole fit (default 600); may be passed by 10 % and 10 s.
-        trials: So many architectures by the strategy, as many at random, and no clock: the same seed then gives the
-            same result, bit for bit on one CPU machine.
+        trials: Up to so many architectures by the strategy (a quarter of them by pruning), as many at random, and no
+            clock nor limit: the same seed then gives the same result, bit for bit on one CPU machine.
         strategy: How architectures are searched for: greedy, progressive, genetic, similarity, exhaustive, random,
             or a sampler of Optuna like `optuna:tpe`.
         seed: Decides splits, weights, batches, bootstrap draws.
@@ -111,9 +111,9 @@ def fit(
         device: `auto`, `cpu` or `cuda`.
         class_weights: `balanced` lets every class weigh the same in the training loss, a row of a rare one the more:
             n / (classes * rows of the class), of the training rows. By default every row weighs the same.
-        folds: So many parts of the training and validation rows judge in turn what learned from the others; with 1,
-            validation rows alone judge. By default 5 where fewer than 150 of these are drawn, else 1; with a given
-            validation part always 1.
+        folds: Cross-validate in so many folds of the training and validation rows, which judge in turn what learned
+            from the others; with 1, validation rows alone judge. By default 5 where fewer than 150 of these are drawn,
+            else 1; with a given validation part always 1.
         narrator: Told what is being done; by default the log called `plait`, which prints notes on stderr.
 
     Returns:

@@ -10,7 +10,10 @@ import typer
 
 Run = Annotated[Path, typer.Argument(help="The run folder that `plait fit` wrote.", show_default=False)]
 TableFile = Annotated[
-    str, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .jsonl or .parquet.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="TABLE", help="A table: .csv, .tsv, .jsonl (.ndjson) or .parquet (.pq).", show_default=False
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 BadRows = Annotated[

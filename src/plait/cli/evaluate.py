@@ -18,7 +18,11 @@ def evaluate(
         typer.Option(metavar="MODALITY", help="Go without this modality, as if no row had it; may be repeated."),
     ] = None,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Measure with every set of the modalities that are used.")
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Measure with every set of the modalities used (of more than four: all, all but one, each alone).",
+        ),
     ] = False,
     bad_rows: BadRows = "fail",
     allow_outside: AllowOutside = False,
@@ -26,7 +30,8 @@ def evaluate(
 ) -> None:
     """Measure a run on a table that has the targets.
 
-    Beside every figure stands its 95 % interval: a bootstrap over the rows, or over the group column if there is one.
+    Beside every figure stands its 95 % interval (with --robustness in --json alone): a bootstrap over the rows, or over
+    the group column if there is one.
 
     [bold]Examples[/]
 

@@ -10,7 +10,8 @@ import typer
 from plait.cli._options import AllowOutside, AsJson, BadRows, TableFile, print_json, print_leaderboard
 
 TRIALS_HELP = (
-    "Go by counts instead of time: N architectures by the strategy, and as many at random; same seed, same result."
+    "Go by counts instead of time: up to N architectures by the strategy (a quarter of them by pruning), and as many "
+    "at random; no limit of time; same seed, same result."
 )
 GROUP_HELP = "Rows with the same value stay in the same part; intervals and cross-fitting go by it, too."
 KIND_HELP = (
@@ -31,8 +32,9 @@ WEIGHTS_HELP = (
     "classes. Default: every row weighs the same."
 )
 FOLDS_HELP = (
-    "N parts of the training and validation rows judge in turn what learned from the others; 1: validation rows alone "
-    "judge. Default: 5 where fewer than 150 of these are drawn, else 1. Always 1 with --validation."
+    "Cross-validate in N folds of the training and validation rows, which judge in turn what learned from the others; "
+    "1: validation rows alone judge. Default: 5 where fewer than 150 of these are drawn, else 1. Always 1 with "
+    "--validation."
 )
 METRIC_HELP = (
     "Compare by accuracy, balanced_accuracy, macro_f1, auroc, average_precision, log_loss, mae, rmse, r2 or spearman; "
@@ -46,7 +48,7 @@ ModalityOption = Annotated[
         "--modality",
         metavar="NAME=COLUMN,COLUMN",
         help="Columns of one kind that are one modality, such as several photos of one thing: a set, whose order says "
-        "nothing. Give it again for others.",
+        "nothing (numbers and categories: a table of their own). Give it again for others.",
     ),
 ]
 
@@ -93,7 +95,7 @@ def fit(
     time_limit: Annotated[
         float | None,
         typer.Option(
-            "--time-limit", metavar="SECONDS", help="For the whole fit, give or take 10 % and 10 s; default 600."
+            "--time-limit", metavar="SECONDS", help="For the whole fit; may be passed by 10 % and 10 s; default 600."
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help=TRIALS_HELP)] = None,

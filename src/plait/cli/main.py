@@ -28,7 +28,8 @@ EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="plait",
-    help="Learn from a table of images, sound, numbers and categories: plait finds out how to combine them.\n\n"
+    help="Learn from a table of images, sound, text, series, numbers and categories: plait finds out how to combine "
+    "them.\n\n"
     "Example: plait fit table.parquet --target label --out run",
     no_args_is_help=True,
     add_completion=False,

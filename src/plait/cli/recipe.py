@@ -45,7 +45,10 @@ def run(
         str, typer.Argument(metavar="NAME", help="Which; `plait recipe list` names all.", show_default=False)
     ],
     data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Folder below which its file lies.", envvar="PLAIT_DATA")
+        Path,
+        typer.Option(
+            "--data", metavar="DIR", help="Folder below which its file lies (docs/data.md).", envvar="PLAIT_DATA"
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder to write.", show_default=False)],
     switches: Annotated[

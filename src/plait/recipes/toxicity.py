@@ -25,14 +25,14 @@ class Toxicity(Recipe):
     """Descriptors as a table, fingerprints as a vector, SMILES as text; one head per assay, masked where unlabelled."""
 
     name: ClassVar[str] = "toxicity"
-    summary: ClassVar[str] = "12 assays of Tox21, a sixth of the labels missing, from descriptors, fingerprints and SMILES"
+    summary: ClassVar[str] = "12 assays of Tox21 with missing labels, from descriptors, fingerprints and SMILES"
     file: ClassVar[str] = "tox21/tox21.parquet"
 
     def prepare(self, table: pd.DataFrame) -> Prepared:
         """Rows of `set` leaderboard are the test; a molecule that could not be parsed has no fingerprint.
 
         Candidates are compared by the default score, not by the AUROC that is told: of some 900 validation rows a few
-        dozen are positive in an assay, and by their order alone a tenth as much can be told apart.
+        dozen are positive in an assay, and their order alone tells candidates apart far less than their probabilities.
         """
         self.require(table, ["smiles", "set", "parsed", FINGERPRINT, *TASKS])
         bits = [np.frombuffer(cell, np.uint8) if cell is not None else None for cell in table[FINGERPRINT]]
