@@ -16,7 +16,7 @@ from plait.data.table import Table
 from plait.exceptions import InputError
 from plait.tasks import TASK_KIND_REGISTRY, Task
 from plait.tasks._base import row_weights
-from plait.tasks.targets import MAX_CLASSES, balanced, check_classes, encode_targets, fit_tasks, label_texts, strata
+from plait.tasks.targets import MAX_CLASSES, balanced, check_classes, distinct_labels, encode_targets, fit_tasks, strata
 
 
 def table_of(**columns) -> Table:
@@ -61,7 +61,10 @@ def test_only_training_rows_are_looked_at() -> None:
 
 
 def test_a_label_is_the_same_whatever_its_type() -> None:
-    assert label_texts(table_of(y=[3.0, 2.5, float("nan"), None]).column("y")) == ["3", "2.5", None, None]
+    names, codes = distinct_labels(table_of(y=[3.0, 2.5, float("nan"), None]).column("y"))
+    assert (names, codes.tolist()) == (["2.5", "3"], [1, 0, -1, -1])
+    names, codes = distinct_labels(pa.chunked_array([pa.nulls(2)]))
+    assert (names, codes.tolist()) == ([], [-1, -1])
     task = fitted([3, 4, 3], "binary")
     for cells in ([3, 4], [3.0, 4.0], ["3", " 4"]):
         assert encode_targets(task, table_of(y=cells))[0].tolist() == [0, 1]

@@ -27,9 +27,21 @@ RARE_ROWS = 20
 """Rows up to which a class may be missing in a part of a split that is not stratified by it."""
 
 
-def label_texts(column: pa.ChunkedArray) -> list[str | None]:
-    """Labels as text, None where one is missing; 3 and 3.0 are the same label."""
-    return [_label_text(cell) for cell in column.to_pylist()]
+def distinct_labels(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    """Distinct labels as text, sorted, and the code of each row's among them, -1 without one; 3 and 3.0 are the same.
+
+    Example:
+        >>> distinct_labels(pa.chunked_array([["b", " a", None, "b "]]))
+        (['a', 'b'], array([ 1,  0, -1,  1]))
+    """
+    if column.null_count == len(column):
+        return [], np.full(len(column), -1, np.int64)
+    encoded = pc.dictionary_encode(column.combine_chunks())
+    texts = [_label_text(cell) for cell in encoded.dictionary.to_pylist()]
+    names = sorted({text for text in texts if text is not None})
+    place = {name: code for code, name in enumerate(names)}
+    codes = np.array([*(-1 if text is None else place[text] for text in texts), -1], np.int64)
+    return names, codes[pc.fill_null(encoded.indices, len(texts)).to_numpy()]
 
 
 def _label_text(cell: Any) -> str | None:
@@ -89,7 +101,7 @@ def _fit_task(column: pa.ChunkedArray, target: Column) -> Task:
         raise InputError(untold_kind(target))
     label_type = _label_type(column.type)
     if TASK_KIND_REGISTRY[target.kind].classification:
-        return _fit_classes(target, label_texts(column), label_type)
+        return _fit_classes(target, column, label_type)
     return _fit_numbers(target, column, label_type)
 
 
@@ -102,13 +114,14 @@ def untold_kind(target: Column) -> str:
     )
 
 
-def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType) -> Task:
-    names, counts = np.unique([text for text in texts if text is not None], return_counts=True)
+def _fit_classes(target: Column, column: pa.ChunkedArray, label_type: LabelType) -> Task:
+    names, codes = distinct_labels(column)
+    counts = np.bincount(codes[codes >= 0])
     if len(names) == 0:
         raise InputError(f"Target {target.name!r} has no label in any training row; at least two classes are needed.")
     if len(names) == 1:
         raise InputError(
-            f"Target {target.name!r} has one class only, {str(names[0])!r}, in the {len(texts):,} training rows: there "
+            f"Target {target.name!r} has one class only, {names[0]!r}, in the {len(column):,} training rows: there "
             "is nothing to tell apart."
         )
     if len(names) > MAX_CLASSES:
@@ -121,7 +134,7 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
             f"Target {target.name!r} has {len(names)} classes, not two: use --kind {target.name}=multiclass."
         )
     if target.kind == "ordinal":
-        check_order(target, names.tolist(), label_type)
+        check_order(target, names, label_type)
     numbers = label_type in ("int", "float") or target.kind == "ordinal"
     places = [target.order.index(name) if target.order else float(name) for name in names] if numbers else []
     order = np.argsort(places, kind="stable") if numbers else np.arange(len(names))
@@ -130,7 +143,7 @@ def _fit_classes(target: Column, texts: list[str | None], label_type: LabelType)
         name=target.name,
         kind=str(target.kind),
         label_type=label_type,
-        classes=tuple(str(name) for name in names[order]),
+        classes=tuple(names[place] for place in order),
         prior=tuple(float(value) for value in np.log(frequencies)),
     )
 
@@ -215,14 +228,15 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
         if not is_classification(target.kind) or target.kind == "multilabel":
             continue
         column = table.column(target.name)
-        names, counts = np.unique([text for text in label_texts(column) if text], return_counts=True)
+        names, codes = distinct_labels(column)
+        counts = np.bincount(codes[codes >= 0])
         if target.kind == "ordinal":
             try:
-                check_order(target, names.tolist(), _label_type(column.type))
+                check_order(target, names, _label_type(column.type))
             except InputError as error:
                 problems.collect(error)
                 continue
-        single = [str(name) for name in names[counts == 1]]
+        single = [name for name, count in zip(names, counts, strict=True) if count == 1]
         if single and len(names) > 1:
             more = f" and {len(single) - 5:,} more" if len(single) > 5 else ""
             regression = (
@@ -272,30 +286,20 @@ def strata(table: Table, targets: tuple[Column, ...]) -> NDArray[np.int64]:
     second target might have all its rows of a class in one part.
     """
     classes = [target for target in targets if is_classification(target.kind)]
-    if classes and classes[0].kind == "multilabel":
-        found = rarest(table.column(classes[0].name))
-    elif classes:
-        _, found, _ = _class_codes(table.column(classes[0].name))
-    else:
+    if not classes:
         return np.zeros(len(table), np.int64)
+    plain = {
+        target.name: distinct_labels(table.column(target.name))[1] for target in classes if target.kind != "multilabel"
+    }
+    first = classes[0].name
+    found = plain[first].copy() if first in plain else rarest(table.column(first))
     rare: list[tuple[int, NDArray[np.int64]]] = []
-    for target in classes if len(classes) > 1 else ():
-        if target.kind != "multilabel":
-            names, codes, counts = _class_codes(table.column(target.name))
-            rare += [
-                (int(counts[place]), np.flatnonzero(codes == place))
-                for place in np.flatnonzero((counts <= RARE_ROWS) & (names != ""))
-            ]
+    for codes in plain.values() if len(classes) > 1 else ():
+        counts = np.bincount(codes[codes >= 0])
+        rare += [(int(counts[code]), np.flatnonzero(codes == code)) for code in np.flatnonzero(counts <= RARE_ROWS)]
     for code, (_, rows) in enumerate(sorted(rare, key=lambda one: -one[0]), int(found.max(initial=0)) + 1):
         found[rows] = code
     return found
-
-
-def _class_codes(column: pa.ChunkedArray) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct labels as text, the code of every row among them, and how many rows have each; "" is no label."""
-    texts = [text or "" for text in label_texts(column)]
-    names, codes, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    return names, codes.astype(np.int64), counts.astype(np.int64)
 
 
 def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -317,6 +321,6 @@ def encode_targets(task: Task, table: Table) -> tuple[NDArray[np.float32], NDArr
     index = {text: position for position, text in enumerate(task.classes)}
     # A label written otherwise than in training (1 for 1.0, True for true) counts, unless that is a class of its own.
     loosely = {category_name(text): position for position, text in enumerate(task.classes)} | index
-    texts = label_texts(column)
-    codes = np.array([0 if text is None else _code(text, index, loosely) for text in texts], np.float32)
-    return codes, np.array([text is not None for text in texts], np.bool_)
+    names, codes = distinct_labels(column)
+    known = np.array([*(_code(name, index, loosely) for name in names), 0], np.float32)
+    return known[codes], codes >= 0
