@@ -1,3 +1,3 @@
 """plait's version."""
 
-__version__ = "0.1.0.dev3"
+__version__ = "0.1.0.dev4"
