@@ -327,7 +327,7 @@ class Predictor:
 
     def _dropped(self, drop: str | Sequence[str]) -> frozenset[str]:
         """Names of modalities to go without, checked."""
-        names = [drop] if isinstance(drop, str) else list(drop or ())
+        names = [drop] if isinstance(drop, str) else list(drop)
         problems, known = Problems(), [modality.name for modality in self.schema.modalities]
         for name in names:
             if name not in known:
@@ -361,7 +361,7 @@ class Predictor:
         require_columns(read, [column.name for column in self.schema.named("input")], "input")
         known = {column.name for column in self.schema.columns} | self._unknown
         if extra := [name for name in read.columns if name not in known]:
-            LOG.warning(f"{read.name} has columns that the training table lacked; they are not used: {listed(extra)}.")
+            LOG.warning(f"{read.name} has columns that the fit did not know; they are not used: {listed(extra)}.")
             self._unknown.update(extra)
         return read
 

@@ -168,9 +168,19 @@ def test_concat_gives_empty_columns_the_type_of_the_others_and_writes_as_text_wh
         ([0.1], ["x"], ["0.1", "x"]),
         ([True], ["x"], ["true", "x"]),
         ([day], ["2024-02-01"], ["2024-01-31", "2024-02-01"]),
-        ([day], [moment], ["2024-01-31", "2024-01-31 12:00:00.000000"]),
+        ([day], [moment], ["2024-01-31", "2024-01-31 12:00:00"]),
+        ([moment], ["2024-02-01"], ["2024-01-31 12:00:00", "2024-02-01"]),
+        ([moment.replace(tzinfo=datetime.UTC)], ["x"], ["2024-01-31 12:00:00+00:00", "x"]),
     ):
         assert concat([read_table({"a": first}), read_table({"a": second})]).column("a").to_pylist() == expected
+
+
+def test_points_in_time_of_two_units_stay_points_in_time() -> None:
+    moment = datetime.datetime(2024, 1, 31, 12)
+    tables = [Table(pa.table({"a": pa.array([moment], pa.timestamp(unit))})) for unit in ("us", "ns")]
+    column = concat(tables).column("a")
+    assert pa.types.is_timestamp(column.type)
+    assert len(column.unique()) == 1
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,15 @@ def test_a_target_may_be_empty_in_a_file_beside_the_training_table(tmp_path: Pat
     assert predictor.manifest["metrics"]["test"]["price"]["n"] == 40
 
 
+def test_a_group_may_be_empty_in_a_file_beside_the_training_table(tmp_path: Path) -> None:
+    for name, seed in (("train", 0), ("validation", 1)):
+        frame = rows(60, seed).drop(columns="price")
+        (frame.assign(patient=None) if seed else frame).to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = [tmp_path / f"{name}.csv" for name in ("train", "validation")]
+    predictor = plait.fit(paths[0], "label", validation=paths[1], group="patient", out=tmp_path / "run", trials=1)
+    assert predictor.manifest["data"]["rows"] == {"train": 60, "validation": 60, "test": 0}
+
+
 def test_labels_are_told_in_the_type_of_the_training_table(tmp_path: Path) -> None:
     test = rows(40, 1)
     test["label"] = test["label"].astype(float)
@@ -75,7 +84,7 @@ def test_split_roles_of_the_table_itself_are_not_passed_over(part: str, tmp_path
     metadata = {b"plait": b'{"roles": {"part": "split", "label": "target"}}'}
     path = tmp_path / "table.parquet"
     parquet.write_table(pa.Table.from_pandas(table).replace_schema_metadata(metadata), path)
-    with pytest.raises(InputError, match=r"'part' says which rows are for what .* leave these out, or let it be ig"):
+    with pytest.raises(InputError, match=r"'part' says which rows are for what .* leave that out, or let the column"):
         plait.fit(path, out=tmp_path / "run", trials=1, **{part: rows(30, 1).assign(part="test")})
     assert not (tmp_path / "run").exists()
     plait.fit(path, out=tmp_path / "run", trials=1, ignore=["part"], **{part: rows(30, 1)})
@@ -114,6 +123,31 @@ def test_corrected_labels_are_learned_when_a_run_goes_on(tmp_path: Path) -> None
     assert (again.predict(table) == fresh.predict(table)).all(axis=None)
 
 
+def test_corrected_groups_are_drawn_together_when_a_run_goes_on(tmp_path: Path) -> None:
+    """Nothing is learned otherwise, and no test row is read: the intervals alone tell."""
+    table = rows().assign(part=["train"] * 60 + ["validation"] * 30)
+    given: dict[str, Any] = {"group": "patient", "split_column": "part", "ignore": ["price"], "trials": 1}
+    alone = table.assign(patient=range(90))
+    first = plait.fit(alone, "label", out=tmp_path / "run", **given)
+    again = plait.fit(table, "label", out=tmp_path / "run", resume=True, **given)
+    fresh = plait.fit(table, "label", out=tmp_path / "fresh", **given)
+    ends = [[row["interval"] for row in one.manifest["leaderboard"]] for one in (first, again, fresh)]
+    assert ends[0] != ends[1] == ends[2]
+
+
+def test_a_file_of_another_call_is_not_taken(tmp_path: Path) -> None:
+    """As a kill between a stage's file and its result leaves it."""
+    given: dict[str, Any] = {"ignore": ["price", "patient"], "trials": 1}
+    first = plait.fit(rows(), "label", out=tmp_path / "run", **given)
+    plait.fit(rows().assign(label=1 - rows()["label"]), "label", out=tmp_path / "other", **given)
+    for name in ("encode-0.safetensors", "evaluate.safetensors"):
+        path = tmp_path / "run" / "stages" / name
+        path.write_bytes((tmp_path / "other" / "stages" / name).read_bytes())
+    again = plait.fit(rows(), "label", out=tmp_path / "run", resume=True, **given)
+    assert again.manifest["weights"] == first.manifest["weights"]
+    assert (again.predict(rows()) == first.predict(rows())).all(axis=None)
+
+
 def test_a_finished_run_says_that_there_is_nothing_to_do(tmp_path: Path) -> None:
     listener = Listener()
     for resume in (False, True):
@@ -145,6 +179,14 @@ def test_a_fit_without_a_readable_row_is_refused_and_leaves_nothing(tmp_path: Pa
                 bad_rows="skip",
             )  # fmt: skip
         assert not (tmp_path / "run").exists()
+    mixed = [b"\x89PNG\r\n\x1a\n broken", None] * 10 + list(columns["image"][20:])
+    table = write_table(tmp_path, columns | {"image": mixed}, "mixed.parquet")
+    with pytest.raises(InputError, match="Every input cell of the training rows is empty"):
+        plait.fit(
+            table, "label", split_column="part", kinds={"image": "image"}, out=tmp_path / "run", trials=1,
+            bad_rows="skip",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
     empty = {"size": [None] * 20 + [1.0] * 10, "label": columns["label"], "part": columns["part"]}
     with pytest.raises(InputError, match="Every input cell of the training rows is empty"):
         plait.fit(empty, "label", split_column="part", out=tmp_path / "run", trials=1)
@@ -159,4 +201,4 @@ def test_noise_beside_a_single_modality_is_fused_and_told(tmp_path: Path, monkey
         {name: table[name] for name in ("view", "size", "label")}, "label", out=tmp_path / "run", trials=1,
         narrator=listener,
     )  # fmt: skip
-    assert any("nothing in view, neither alone nor with another modality. They are fused" in n for n in listener.notes)
+    assert any("nothing in view, neither alone nor with another modality. All are fused" in n for n in listener.notes)

@@ -71,3 +71,17 @@ def test_scores_are_in_the_ledger_and_known_ones_are_not_evaluated_again(
     again = plait.fit(vector_table, "label", out=run, trials=20, resume=True)
     assert evaluated == []
     assert board(again) == board(whole)
+
+
+def test_random_search_has_as_many_seconds_as_the_strategy(
+    vector_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, shares = search.SearchStage._run, {}
+
+    def asked(stage: Any, fit: Any, space: Any, found: Any, name: str, share: float | None) -> None:
+        shares[name] = share
+        run(stage, fit, space, found, name, share)
+
+    monkeypatch.setattr(search.SearchStage, "_run", asked)
+    plait.fit(vector_table, "label", out=tmp_path / "run", time_limit=4)
+    assert shares["greedy"] == shares["random"] > 0

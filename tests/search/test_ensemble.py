@@ -139,6 +139,7 @@ def test_members_are_selected_by_some_rows_where_all_have_too_many_numbers(monke
     part = ensemble_of(trials, (SIZE,), labels, folds_of(200))
     assert len(part.outputs[0]["size"]) == 200
     assert part.score == pytest.approx(whole.score, abs=0.05)
-    every = np.linspace(0, 199, 100).astype(int)
-    labels.targets["size"][np.setdiff1d(np.arange(200), every)] += 100
+    others = np.setdiff1d(np.arange(200), ensemble._drawn(200, len(trials)))
+    labels.targets["size"][others] += 100
+    assert len(others) == 100
     assert ensemble_of(trials, (SIZE,), labels, folds_of(200)).candidate == part.candidate, "others have no say"

@@ -90,10 +90,9 @@ def test_groups_widen_the_standard_error() -> None:
 def test_of_many_rows_some_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     from plait.pipeline import thresholds as stage
 
-    monkeypatch.setattr(stage, "FEWEST_DRAWN", 10)
     monkeypatch.setattr(stage, "MOST_COMPARISONS", 100)
     rows = np.arange(5, 80)
-    for classes, count in ((2, 25), (3, 11), (50, 10)):
+    for classes, count in ((2, 25), (3, 11), (5, 4)):
         task = TWO.model_copy(update={"prior": (0.0,) * classes})
         some = stage.some_rows(rows, task, 0)
         assert len(some) == count

@@ -12,7 +12,7 @@ import torch
 from plait.data.infer import Wishes, infer_schema
 from plait.data.schema import Column
 from plait.data.splits import TRAIN, Shares, split_rows
-from plait.data.table import Table
+from plait.data.table import Table, concat
 from plait.exceptions import InputError
 from plait.tasks import TASK_KIND_REGISTRY, Task
 from plait.tasks._base import row_weights
@@ -187,6 +187,22 @@ def test_rare_classes_of_every_target_have_strata_of_their_own() -> None:
     for seed in range(20):
         parts = split_rows(60, Shares(), seed, codes)
         assert (parts[58:] == TRAIN).any()
+
+
+def test_the_first_of_two_targets_stays_stratified_where_both_are_rare() -> None:
+    table = table_of(y=["a", "b"] * 10, z=["p"] * 10 + ["q"] * 10)
+    codes = strata(table, (*target("y", "binary"), *target("z", "binary")))
+    assert len(set(codes)) == 2
+    assert all(len(set(codes[start::2])) == 1 for start in (0, 1))
+
+
+@pytest.mark.parametrize("cells", [["2024-02-01", "x"], [datetime.date(2024, 2, 1), datetime.date(2024, 2, 2)]])
+def test_points_in_time_that_others_write_as_text_are_the_same_classes(cells) -> None:
+    moments = [datetime.datetime(2024, 1, day, 12) for day in (1, 1, 2, 2)]
+    train = table_of(y=moments)
+    both = concat([train, table_of(y=cells)])
+    (task,) = fit_tasks(both, target("y", "binary"), np.arange(4), types={"y": train.column("y").type})
+    assert encode_targets(task, both)[0].tolist() == [0, 0, 1, 1, -1, -1]
 
 
 def test_labels_keep_the_type_of_the_training_rows() -> None:

@@ -74,7 +74,7 @@ def prepared(features: Features, present: NDArray[np.bool_], steps: Any, family:
     """Features of one modality after its preparation, [rows, m], in 64-bit floating point.
 
     A row that lacks the modality has NaN (`Family.plain`), or the training mean, which is 0; of terms, none. What no
-    training row had was never prepared: all rows lack it.
+    training row had was never prepared: all rows lack it (of numbers, plain families ask no split).
     """
     if steps is None and (sparse.issparse(features) or not family.plain):
         present = np.zeros_like(present)

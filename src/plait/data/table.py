@@ -114,10 +114,22 @@ def _one_type(columns: list[pa.ChunkedArray]) -> list[pa.ChunkedArray]:
         return [
             column if column.type == kind else pa.chunked_array([pa.nulls(len(column), kind)]) for column in columns
         ]
-    dates = all(pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and not kind.tz) for kind in types)
-    if dates or (any(map(pa.types.is_string, types)) and all(map(_can_be_text, types))):
-        return [column.cast(pa.string()) for column in columns]
+    days = any(map(pa.types.is_date, types)) and all(pa.types.is_date(kind) or _is_plain_time(kind) for kind in types)
+    if days or (any(map(pa.types.is_string, types)) and all(map(_can_be_text, types))):
+        return [_as_text(column) for column in columns]
     return columns
+
+
+def _is_plain_time(kind: pa.DataType) -> bool:
+    """Whether cells of a type are points in time without a zone."""
+    return bool(pa.types.is_timestamp(kind) and not kind.tz)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cells as text; points in time as Python writes them, which does not depend on their unit."""
+    if not pa.types.is_timestamp(column.type):
+        return column.cast(pa.string())
+    return pa.chunked_array([[None if cell is None else str(cell) for cell in column.to_pylist()]], pa.string())
 
 
 def _can_be_text(kind: pa.DataType) -> bool:

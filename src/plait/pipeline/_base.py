@@ -279,7 +279,7 @@ class Stage(ABC):
         """Put the result where later stages look for it."""
 
     def inputs(self, fit: Fit) -> list[str]:
-        """What it depends on beside earlier stages' results: options, fingerprints."""
+        """What it depends on beside the tables and earlier stages' results: options."""
         return []
 
     def files(self, fit: Fit) -> list[str]:
@@ -298,11 +298,12 @@ class Stage(ABC):
     def __call__(self, fit: Fit) -> None:
         """Run the stage, or take its result from the run folder."""
         earlier = [json.dumps(_without_seconds(fit.results[name]), sort_keys=True) for name in self.after]
-        key = key_of([__version__, self.name, *earlier, *self.inputs(fit)])
+        key = key_of([__version__, self.name, fit.source.fingerprint, *earlier, *self.inputs(fit)])
         marker = fit.run.marker(self.name)
-        whole = all((fit.run.path / name).exists() for name in self.files(fit))
-        valid = marker is not None and marker.get("key") == key and whole
-        if marker is not None and valid and not self.is_stale(fit, marker["result"]):
+        same = marker is not None and marker.get("key") == key
+        if marker is not None and same and marker["result"].get("files") != self._digests(fit):
+            same = False
+        if marker is not None and same and not self.is_stale(fit, marker["result"]):
             result, seconds = marker["result"], float(marker["seconds"])
         else:
             fit.redone = True
@@ -312,7 +313,7 @@ class Stage(ABC):
             fit.key = key
             result = self.work(fit) | {"notes": fit.notes[before:]}
             # Equal figures may come from other weights: what depends on the files must know them.
-            result["files"] = {name: file_digest(fit.run.path / name) for name in self.files(fit)}
+            result["files"] = self._digests(fit)
             result = json.loads(json.dumps(result, allow_nan=False))
             seconds = time.monotonic() - started
             fit.run.mark(self.name, key, result, seconds)
@@ -321,6 +322,11 @@ class Stage(ABC):
             fit.note(sentence)
         fit.results[self.name], fit.seconds[self.name] = result, seconds
         self.adopt(fit, result)
+
+    def _digests(self, fit: Fit) -> dict[str, str | None]:
+        """Digests of its files by name; None for one that is not there."""
+        paths = {name: fit.run.path / name for name in self.files(fit)}
+        return {name: file_digest(path) if path.exists() else None for name, path in paths.items()}
 
 
 def _without_seconds(result: Any) -> Any:

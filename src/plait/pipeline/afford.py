@@ -34,8 +34,8 @@ FEWEST: Final = {TRAIN: 64, VALIDATION: 32, TEST: 32}
 def affordable(fit: Fit, parts: NDArray[np.int8], classes: NDArray[np.int64]) -> NDArray[np.int8]:
     """Parts with no more rows than the time limit can pay for; rows left out get -1, and the user is told.
 
-    Every part loses the same share of its rows, drawn from the seed; validation and test may lose more. Two rows of
-    every class are the last to go.
+    Every part loses the same share of its rows, drawn from the seed; validation and test may lose more. Two
+    training rows of every class are the last to go.
 
     Args:
         fit: The fit; its clock says how much time is left.
@@ -53,7 +53,8 @@ def affordable(fit: Fit, parts: NDArray[np.int8], classes: NDArray[np.int64]) ->
     kept = parts.copy()
     rng = np.random.default_rng([fit.options.seed, 0xAFF0])
     for part, fewest in FEWEST.items():
-        rows = _every_class_first(rng.permutation(np.flatnonzero(parts == part)), classes)
+        rows = rng.permutation(np.flatnonzero(parts == part))
+        rows = _every_class_first(rows, classes) if part == TRAIN else rows
         kept[rows[max(fewest, int(shares[part] * len(rows))) :]] = -1
     told = ", ".join(f"{int((kept == p).sum()):,} of {int((parts == p).sum()):,} {PARTS[p]}" for p in FEWEST)
     fit.note(f"The time limit does not pay for all rows: {told} rows are used. A longer limit uses more.")

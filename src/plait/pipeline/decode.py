@@ -25,9 +25,9 @@ class DecodeStage(Stage):
     after: ClassVar[tuple[str, ...]] = ("split",)
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The tables, what to do with bad rows, and the readers of given encoders."""
+        """What to do with bad rows, and the readers of given encoders."""
         given = [f"{name}: {one.reader.model_dump_json()}" for name, one in sorted(fit.given.items())]
-        return [fit.source.fingerprint, fit.options.bad_rows, *given]
+        return [fit.options.bad_rows, *given]
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Fit the readers, read every row; refuse or skip bad rows."""
@@ -97,7 +97,8 @@ class DecodeStage(Stage):
             if not (read == part).any():
                 count = int((fit.parts == part).sum())
                 raise InputError(f"None of the {count:,} {PARTS[part]} rows can be read: mend them, or give others.")
-        if not any(_is_learned(decoded, fit.train) for decoded in fit.decoded.values()):
+        train = np.setdiff1d(fit.train, list(bad))
+        if not any(decoded.present[train].any() for decoded in fit.decoded.values()):
             raise InputError("Every input cell of the training rows is empty: there is nothing to learn from.")
 
 

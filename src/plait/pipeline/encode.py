@@ -92,10 +92,10 @@ class EncodeStage(Stage):
         self.name = f"encode-{number}"
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The modality's content, the seed, whether time is limited, and the encoder, if it is given."""
+        """The modality, the seed, whether time is limited, and the encoder, if it is given."""
         given = fit.given.get(self.modality)
         return [
-            fit.source.fingerprint, self.modality, str(fit.options.seed), str(fit.options.limit is None),
+            self.modality, str(fit.options.seed), str(fit.options.limit is None),
             *([] if given is None else [given.encoder, given.digest]),
         ]  # fmt: skip
 

@@ -52,8 +52,9 @@ def read_source(
     check_tables(schema, tables, options.metric, options.class_weights)
     if schema.split and len(tables) > 1 and schema.split in tables[TRAIN].columns:
         raise InputError(
-            f"Column {schema.split!r} says which rows are for what (its role is split), and so do --validation and "
-            f"--test; leave these out, or let it be ignored (--ignore {schema.split})."
+            f"Column {schema.split!r} says which rows are for what (its role is split), and so does a table of "
+            f"--validation or --test; leave that out, or let the column be ignored: --ignore {schema.split}, or in a "
+            "schema the role ignored."
         )
     source = _assemble(schema, tables, options)
     narrator.end()

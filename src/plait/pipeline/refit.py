@@ -86,10 +86,6 @@ class RefitStage(Stage):
     name = "refit"
     after: ClassVar[tuple[str, ...]] = ("split", "decode", *COMPARED, "choose", "finetune")
 
-    def inputs(self, fit: Fit) -> list[str]:
-        """The networks."""
-        return fit.encoder_results()
-
     def files(self, fit: Fit) -> list[str]:
         """The weights."""
         return [WEIGHTS]

@@ -39,8 +39,8 @@ class ScreenStage(Stage):
         elif len(found.kept) < len(fit.networks):
             nothing = ", ".join(sorted(set(fit.networks) - set(found.kept)))
             fit.note(
-                f"Screening found nothing in {nothing}, neither alone nor with another modality. They are fused all "
-                "the same, since fewer than two others would be left to fuse: the comparison decides."
+                f"Screening found nothing in {nothing}, neither alone nor with another modality. All are fused the "
+                "same, since fewer than two would be left to fuse: the comparison decides."
             )
         told = found.told()
         return {"kept": kept, "told": told | {"pairs": told["pairs"][:SHOWN], "layers": told["layers"][:SHOWN]}}

@@ -27,9 +27,9 @@ class SplitStage(Stage):
     after: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The tables, the seed, whether time is limited, and how classes weigh."""
+        """The seed, whether time is limited, and how classes weigh."""
         options = fit.options
-        return [fit.source.fingerprint, str(options.seed), str(options.limit), str(options.class_weights)]
+        return [str(options.seed), str(options.limit), str(options.class_weights)]
 
     def files(self, fit: Fit) -> list[str]:
         """The table of parts."""

@@ -38,10 +38,8 @@ class TestStage(Stage):
     after: ClassVar[tuple[str, ...]] = ("split", "decode", *COMPARED, "choose", "thresholds", "refit")
 
     def inputs(self, fit: Fit) -> list[str]:
-        """The tables, the networks, the metric, the seed."""
-        return [
-            fit.source.fingerprint, *fit.encoder_results(), str(fit.options.metric), str(fit.options.seed),
-        ]  # fmt: skip
+        """Metric and seed."""
+        return [str(fit.options.metric), str(fit.options.seed)]
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Score all candidates on the test rows; null figures where there are none."""

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from plait.pipeline._base import COMPARED, Fit, Stage
 from plait.search.evaluator import crossed
-from plait.search.thresholds import METRICS, thresholds, told
+from plait.search.thresholds import METRICS, MOST_CLASSES, thresholds, told
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.classification import Multiclass
 
-FEWEST_DRAWN, MOST_DRAWN = 2_000, 20_000
-MOST_COMPARISONS = 4_000_000
+MOST_DRAWN, MOST_COMPARISONS = 20_000, 4_000_000
 """Rows by which offsets are chosen, and rows times classes squared: some ten seconds; of more rows, some are drawn."""
 
 
@@ -39,7 +38,8 @@ class ThresholdStage(Stage):
         fold_of = crossed(labels, fit.options.seed)
         for task in fit.tasks:
             kind = TASK_KIND_REGISTRY[task.kind]
-            if metric not in METRICS or not isinstance(kind, Multiclass) or not kind.thresholds:
+            many = task.outputs > MOST_CLASSES
+            if many or metric not in METRICS or not isinstance(kind, Multiclass) or not kind.thresholds:
                 continue
             known = np.flatnonzero(labels.labelled[task.name] & (labels.targets[task.name] >= 0))
             rows = some_rows(known, task, fit.options.seed)
@@ -65,7 +65,7 @@ class ThresholdStage(Stage):
 
 def some_rows(rows: NDArray[np.int64], task: Task, seed: int) -> NDArray[np.int64]:
     """The rows, or so many of them as choosing offsets may take: each class is moved past all others."""
-    most = max(FEWEST_DRAWN, min(MOST_DRAWN, MOST_COMPARISONS // task.outputs**2))
+    most = min(MOST_DRAWN, MOST_COMPARISONS // task.outputs**2)
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng([seed, 0x7E5]).permutation(rows)[:most])

@@ -171,7 +171,7 @@ def choose(
         unknown = (None,) * len(trials)
         name = trials[best].candidate.name
         if metric and labels.anything.any():
-            plain = [replace(trial, score=score(tasks, trial.outputs[0], labels)) for trial in trials]
+            plain = [replace(trial, score=_default_score(trial, tasks, labels)) for trial in trials]
             choice = choose(plain, tasks, labels, seed)
             why = f"{metric} is undefined on the rows that judge, so the default score decides. "
             return replace(choice, low=unknown, high=unknown, sentence=why + choice.sentence)

@@ -50,8 +50,7 @@ class _Pool:
             ).double()
             for task in tasks
         }
-        labels = self.labels
-        self.constant = {task.name: constant_rows(task, labels) for task in tasks}
+        self.constant = {task.name: constant_rows(task, self.labels) for task in tasks}
 
     def value(self, task: Task, chances: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
         """Scores [candidates] of probabilities [candidates, rows, outputs] on some of the pool's rows."""
@@ -166,6 +165,6 @@ def _mixed(
 
 
 def _drawn(rows: int, numbers: int) -> NDArray[np.int64]:
-    """Rows by which members are selected: all, or evenly spread ones where each has so many numbers that it is dear."""
+    """Rows by which members are selected: all, or some where each has so many numbers that all would be too much."""
     most = max(FEWEST_ROWS, MOST_NUMBERS // numbers)
-    return np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)
+    return np.arange(rows) if rows <= most else np.sort(np.random.default_rng([rows, 0xCA2]).permutation(rows)[:most])

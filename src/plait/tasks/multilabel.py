@@ -123,8 +123,8 @@ def label_lists(column: pa.ChunkedArray) -> LabelLists:
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of whole numbers as text; any other as it is."""
     if pa.types.is_floating(column.type):
-        whole = pc.equal(column, pc.floor(column))
-        column = column.cast(pa.int64()) if pc.all(whole).as_py() and pc.all(pc.is_finite(column)).as_py() else column
+        whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 2.0**53))
+        column = column.cast(pa.int64()) if pc.all(whole).as_py() else column
     return column.cast(pa.string()) if pa.types.is_integer(column.type) else column
 
 

@@ -282,8 +282,8 @@ def balanced(task: Task) -> Task:
 def strata(table: Table, targets: tuple[Column, ...]) -> NDArray[np.int64]:
     """Codes [rows] to stratify a split by: those of the first target of classes; all the same without one.
 
-    A row of a rare class of any target has the code of the rarest, so that a split leaves none to chance; else a
-    second target might have all its rows of a class in one part.
+    A row of a rare class of any of them (labels in lists aside) has the code of its rarest, so that a split leaves none
+    to chance; else a second target might have all its rows of a class in one part.
     """
     classes = [target for target in targets if is_classification(target.kind)]
     if not classes:
@@ -293,12 +293,12 @@ def strata(table: Table, targets: tuple[Column, ...]) -> NDArray[np.int64]:
     }
     first = classes[0].name
     found = plain[first].copy() if first in plain else rarest(table.column(first))
-    rare: list[tuple[int, NDArray[np.int64]]] = []
+    rarity = np.full(len(table), RARE_ROWS + 1)
     for codes in plain.values() if len(classes) > 1 else ():
-        counts = np.bincount(codes[codes >= 0])
-        rare += [(int(counts[code]), np.flatnonzero(codes == code)) for code in np.flatnonzero(counts <= RARE_ROWS)]
-    for code, (_, rows) in enumerate(sorted(rare, key=lambda one: -one[0]), int(found.max(initial=0)) + 1):
-        found[rows] = code
+        size = np.where(codes >= 0, np.bincount(codes[codes >= 0], minlength=1)[codes], RARE_ROWS + 1)
+        rarer = size < rarity
+        found[rarer] = int(found.max(initial=0)) + 1 + codes[rarer]
+        rarity = np.minimum(rarity, size)
     return found
 
 
