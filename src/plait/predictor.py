@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -45,7 +44,6 @@ from plait.training.checkpoints import below, load_into
 from plait.training.model import Bag, Model, UnimodalNetwork, ValuesOnly
 
 LOG = logging.getLogger("plait")
-
 BadRows = Literal["fail", "skip"]
 
 
@@ -288,7 +286,7 @@ class Predictor:
         dropped = self._dropped(drop)
         read, labels = self._judged(table)
         ((found,), bad) = self._outputs(read, bad_rows, allow_outside, [dropped])
-        known = _without(labels, bad)
+        known = labels.without(bad)
         told = measure_all(self.tasks, found, known)
         return {"rows": len(read), "tasks": with_intervals(self.tasks, found, known, told)}
 
@@ -304,7 +302,7 @@ class Predictor:
         sets = sets_of(self.candidate.used)
         dropped = [frozenset(self.candidate.used) - set(left) for left in sets]
         found, bad = self._outputs(read, bad_rows, allow_outside, dropped)
-        known = _without(labels, bad)
+        known = labels.without(bad)
         told = [with_intervals(self.tasks, one, known, measure_all(self.tasks, one, known)) for one in found]
         sets_told = [{"present": list(left), "tasks": one} for left, one in zip(sets, told, strict=True)]
         return {"rows": len(read), "sets": sets_told}
@@ -372,9 +370,7 @@ class Predictor:
         if bad_rows not in BAD_ROWS:
             raise InputError(f"bad_rows is {bad_rows!r}; {did_you_mean(str(bad_rows), BAD_ROWS)}.")
         for name in frozenset.intersection(*map(frozenset, drops)):  # what nothing is asked of need not be readable
-            for column in self.columns.get(name, ()):
-                cells = table.column(column)
-                table = table.with_column(column, pa.nulls(len(table), cells.type))
+            table = table.emptied(self.columns.get(name, ()))
         resolved, bad = resolve_media(table, self._used_schema(), allow_outside)
         empty = {task.name: np.zeros((0, task.outputs), np.float32) for task in self.tasks}
         found: list[list[dict[str, NDArray[np.float32]]]] = [[empty] for _ in drops]
@@ -422,9 +418,3 @@ def _other_version(run: Path, manifest: Mapping[str, Any], candidate: Candidate)
         f"The classical model in {run} was fitted with scikit-learn {there}, and {here} is installed: its answers may "
         "differ. Install that version, or fit again."
     ]
-
-
-def _without(labels: Labels, bad: Mapping[int, str]) -> Labels:
-    """The labels, but for those of bad rows."""
-    keep = np.array([row not in bad for row in range(len(labels))])
-    return Labels(labels.targets, {name: mask & keep for name, mask in labels.labelled.items()}, labels.groups)

@@ -57,6 +57,13 @@ class Table:
         """The same table with one column replaced."""
         return replace(self, data=self.data.set_column(self.columns.index(name), name, cells))
 
+    def emptied(self, names: Iterable[str]) -> Table:
+        """The same table without a single cell in some columns."""
+        found = self
+        for name in names:
+            found = found.with_column(name, pa.nulls(len(self), self.column(name).type))
+        return found
+
     def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Table:
         """The given rows, in the given order."""
         return replace(self, data=self.data.take(pa.array(np.asarray(rows, dtype=np.int64))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,11 @@ class Labels:
             {name: values[rows] for name, values in self.labelled.items()},
             None if self.groups is None else self.groups[rows],
         )
+
+    def without(self, rows: Collection[int]) -> Labels:
+        """The same, with some rows unlabelled."""
+        keep = np.array([row not in rows for row in range(len(self))], np.bool_)
+        return Labels(self.targets, {name: mask & keep for name, mask in self.labelled.items()}, self.groups)
 
 
 def check_metric(metric: str | None, kinds: Sequence[str]) -> None:
