@@ -165,5 +165,5 @@ def test_a_file_whose_cells_have_one_label_each_reads_as_numbers() -> None:
         assert found.has("3").tolist() == [0, 1, 0]
     assert not label_lists(pa.chunked_array([pa.nulls(2, pa.float64())])).labelled.any()
     for cells in ([True, False], [1.5, 2.0], [1e300, 2.0]):
-        with pytest.raises(InputError, match=r"A target of labels holds cells of type .*; give lists of text or whole"):
-            label_lists(pa.chunked_array([cells]))
+        with pytest.raises(InputError, match=r"Target 'z' holds cells of type .*; give lists of text or whole"):
+            label_lists(pa.chunked_array([cells]), "z")

@@ -85,7 +85,7 @@ class LabelLists:
         return found
 
 
-def label_lists(column: pa.ChunkedArray) -> LabelLists:
+def label_lists(column: pa.ChunkedArray, name: str = "labels") -> LabelLists:
     """Read a column: lists of text or whole numbers, or text with labels between semicolons.
 
     A null or blank cell says nothing; an empty list, or a cell of semicolons alone, says that no label applies. A
@@ -109,7 +109,7 @@ def label_lists(column: pa.ChunkedArray) -> LabelLists:
         rows, cells = np.zeros(0, np.int64), []
     else:
         raise InputError(
-            f"A target of labels holds cells of type {column.type}; give lists of text or whole numbers, or text with "
+            f"Target {name!r} holds cells of type {column.type}; give lists of text or whole numbers, or text with "
             f"{SEPARATOR!r} between labels."
         )
     texts = ["" if cell is None else str(cell).strip() for cell in cells]
@@ -140,7 +140,7 @@ def fit_labels(name: str, column: pa.ChunkedArray, train: NDArray[np.int64], tel
     Raises:
         InputError: No training row is labelled, too many labels, or none that some training rows have and some lack.
     """
-    lists = label_lists(column)
+    lists = label_lists(column, name)
     among = np.zeros(len(column), np.bool_)
     among[train] = lists.labelled[train]
     total, counts = int(among.sum()), lists.counts(among)
@@ -190,7 +190,7 @@ def encode_labels(
     tasks: list[Task], column: pa.ChunkedArray
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
     """(targets, labelled) by task: 1 where its label applies, 0 where not."""
-    lists = label_lists(column)
+    lists = label_lists(column, tasks[0].target)
     return {task.name: (lists.has(str(task.label)), lists.labelled) for task in tasks}
 
 
