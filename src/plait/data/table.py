@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from plait.data.cells import columns_of
 from plait.data.files import read_file, refuse_duplicates
+from plait.data.kinds import is_date_type
 from plait.data.plain import is_number, plain_column
 from plait.exceptions import InputError, Problems, did_you_mean, one_line
 
@@ -141,8 +142,7 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _can_be_text(kind: pa.DataType) -> bool:
     """Whether cells of a type can be written as text and read again."""
-    dates = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
-    return pa.types.is_string(kind) or is_number(kind) or pa.types.is_boolean(kind) or dates
+    return pa.types.is_string(kind) or is_number(kind) or pa.types.is_boolean(kind) or is_date_type(kind)
 
 
 def _type_clash(parts: list[Table], error: Exception) -> str:

@@ -300,10 +300,12 @@ class Stage(ABC):
         earlier = [json.dumps(_without_seconds(fit.results[name]), sort_keys=True) for name in self.after]
         key = key_of([__version__, self.name, fit.source.fingerprint, *earlier, *self.inputs(fit)])
         marker = fit.run.marker(self.name)
-        same = marker is not None and marker.get("key") == key
-        if marker is not None and same and marker["result"].get("files") != self._digests(fit):
-            same = False
-        if marker is not None and same and not self.is_stale(fit, marker["result"]):
+        if (
+            marker is not None
+            and marker.get("key") == key
+            and marker["result"].get("files") == self._digests(fit)
+            and not self.is_stale(fit, marker["result"])
+        ):
             result, seconds = marker["result"], float(marker["seconds"])
         else:
             fit.redone = True

@@ -17,7 +17,6 @@ from plait.encoders.cache import hidden_states
 from plait.fusion.late import SingleModality
 from plait.objectives.supervised import Supervised
 from plait.pipeline._base import Fit, Stage
-from plait.pipeline.run import file_digest
 from plait.training.checkpoints import load_into, load_tensors, save_tensors
 from plait.training.loop import EpochRecord, Hook, Plan, Trainer, passes, seeded_build
 from plait.training.model import Model, Readout, UnimodalNetwork
@@ -117,11 +116,10 @@ class EncodeStage(Stage):
                 f"Time ended the learning of {self.modality} after {len(learned.history)} of {learned.passes} passes; "
                 "a longer time limit lets it learn on."
             )
-        path = fit.run.path / self.files(fit)[0]
-        save_tensors(path, learned.network.state_dict())
+        save_tensors(fit.run.path / self.files(fit)[0], learned.network.state_dict())
         return {
             "encoder": learned.encoder, "rows": learned.rows, "history": [asdict(one) for one in learned.history],
-            "cut": fit.options.limit if learned.cut else None, "weights": file_digest(path),
+            "cut": fit.options.limit if learned.cut else None,
             "from": None if given is None else {"form": given.form, "digest": given.digest},
         }  # fmt: skip
 

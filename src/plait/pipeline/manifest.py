@@ -22,9 +22,9 @@ from plait.tasks.intervals import with_intervals
 from plait.tasks.score import measure_all
 
 
-def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
+def manifest(fit: Fit, test: dict[str, Any]) -> dict[str, Any]:
     """The content of `plait.json`."""
-    choice = fit.chosen
+    choice, refit = fit.chosen, fit.results["refit"]
     chosen = fit.trials[choice.chosen].candidate
     return {
         "format": FORMAT,
@@ -41,7 +41,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "architectures": _architectures(chosen),
         "used": list(chosen.used),
         "discarded": sorted({m.name for m in fit.source.schema.modalities} - set(chosen.used)),
-        "weights": {"file": WEIGHTS, "sha256": weights, "models": fit.results["refit"]["models"]},
+        "weights": {"file": WEIGHTS, "sha256": refit["files"][WEIGHTS], "models": refit["models"]},
         "leaderboard": _leaderboard(fit, test),
         "choice": {
             "sentence": choice.sentence,
@@ -51,7 +51,7 @@ def manifest(fit: Fit, weights: str, test: dict[str, Any]) -> dict[str, Any]:
         "search": _search(fit),
         "sharing": fit.results["ensemble"]["sharing"] or None,
         "folds": fit.results["folds"]["told"],
-        "gates": fit.results["refit"]["gates"] or None,
+        "gates": refit["gates"] or None,
         "finetune": fit.results["finetune"]["told"],
         "thresholds": fit.results["thresholds"]["told"] or None,
         "metrics": {
@@ -104,7 +104,7 @@ def _modality(fit: Fit, number: int, name: str) -> dict[str, Any]:
         "reader": fit.readers[name].model_dump(mode="json"),
         "encoder": fit.encoders[name],
         "encoder_from": learned.get("from"),
-        "sha256": learned.get("weights"),
+        "sha256": next(iter(learned["files"].values())),
         "widths": list(fit.networks[name].widths),
         "epochs": len(learned["history"]),
         "cut": learned["cut"] is not None,

@@ -99,8 +99,7 @@ class RefitStage(Stage):
                 tensors |= {f"{place_of(turn)}{part}/{key}": value for key, value in module.state_dict().items()}
         (fit.run.path / MANIFEST).unlink(missing_ok=True)  # until the new one, the run is unfinished, not altered
         save_tensors(fit.run.path / WEIGHTS, tensors)
-        weights, models = file_digest(fit.run.path / WEIGHTS), len(bag.models)
-        return {"weights": weights, "gates": _gates(fit, bag.first), "models": models}
+        return {"gates": _gates(fit, bag.first), "models": len(bag.models)}
 
     def adopt(self, fit: Fit, result: dict[str, Any]) -> None:
         """Nothing to take over."""

@@ -23,7 +23,7 @@ class ReportStage(Stage):
 
     def work(self, fit: Fit) -> dict[str, Any]:
         """Write both; the manifest first, so that no fault of the page can cost the predictor."""
-        content = manifest(fit, fit.results["refit"]["weights"], fit.results["test"])
+        content = manifest(fit, fit.results["test"])
         write_json(fit.run.path / MANIFEST, content)
         write_report(fit.run.path / "report.html", content)
         return {}

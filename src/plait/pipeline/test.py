@@ -146,7 +146,7 @@ def _fallen(
 
 def _units(labels: Labels) -> int:
     """How many rows, or groups where there are groups, have a label."""
-    some = np.logical_or.reduce(list(labels.labelled.values()))
+    some = labels.anything
     return int(some.sum()) if labels.groups is None else len(np.unique(labels.groups[some]))
 
 

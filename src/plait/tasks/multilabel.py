@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from plait.data.plain import is_list
-from plait.exceptions import InputError
+from plait.exceptions import InputError, listed
 from plait.tasks import weighted
 from plait.tasks._base import TASK_KIND_REGISTRY, Task
 from plait.tasks.classification import Binary
@@ -177,11 +177,10 @@ def _tell_left_out(
     }
     for reason, codes in reasons.items():
         if len(codes):
-            words = ", ".join(repr(lists.names[code]) for code in codes[:5])
-            more = f" and {len(codes) - 5:,} more" if len(codes) > 5 else ""
+            words = listed([repr(lists.names[code]) for code in codes], 5)
             one = len(codes) == 1
             tell(
-                f"Target {name!r}: label{'' if one else 's'} {words}{more} {'stands' if one else 'stand'} {reason}; "
+                f"Target {name!r}: label{'' if one else 's'} {words} {'stands' if one else 'stand'} {reason}; "
                 f"{'it is' if one else 'they are'} left out."
             )
 

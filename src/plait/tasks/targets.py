@@ -15,7 +15,7 @@ from plait.data.kinds import CELLS, can_hold
 from plait.data.readers.tabular import category_name
 from plait.data.schema import Column
 from plait.data.table import Table
-from plait.exceptions import InputError, Problems
+from plait.exceptions import InputError, Problems, listed
 from plait.tasks._base import TASK_KIND_REGISTRY, LabelType, Task, by_target, chance_columns
 from plait.tasks.multilabel import encode_labels, fit_labels, rarest
 from plait.tasks.ordinal import ordinal_value
@@ -238,7 +238,6 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
                 continue
         single = [name for name, count in zip(names, counts, strict=True) if count == 1]
         if single and len(names) > 1:
-            more = f" and {len(single) - 5:,} more" if len(single) > 5 else ""
             regression = (
                 f" If it is a quantity, not a class: --kind {target.name}=regression"
                 + (f", once its cells are numbers ({target.doubt})." if target.doubt else ".")
@@ -246,7 +245,7 @@ def check_classes(table: Table, targets: tuple[Column, ...]) -> None:
                 else ""
             )
             problems.add(
-                f"Target {target.name!r}: class {', '.join(map(repr, single[:5]))}{more} has one row only; two are "
+                f"Target {target.name!r}: class {listed(list(map(repr, single)), 5)} has one row only; two are "
                 "needed, one to learn from and one to check on. Add rows, or empty that label (a row without a label "
                 f"may stay).{regression}"
             )
